@@ -1,0 +1,88 @@
+/**
+ * The packed change log: fixed records of 32 bytes in segments of about 1 MiB, so that a byte offset is a
+ * position and the log is the snapshot too.
+ *
+ * Record (little-endian): digest 16, end 4, issuedBefore 4, at 4, operation and version 1, chain check 3.
+ * Segment header, as long as a record: `RSL1`, epoch 8, sequence 4, chain before 4, created 4, zero 8.
+ *
+ * The chain is a running 32-bit hash over all records of an epoch; each record carries its upper 24 bits, so
+ * that a log that was forked, rolled back or refilled does not continue the one that was read before.
+ */
+import { type Digest, digestFromBytes } from './digest.js'
+import { RescindError } from '../errors.js'
+
+export const RECORD_BYTES = 32
+/** 32,767 records and the header: 1 MiB. */
+export const SEGMENT_BYTES_MAX = 1024 * 1024
+export const FORMAT_VERSION = 1
+export const OPERATION_REVOKE = 1
+export const OPERATION_RESTORE = 2
+/** Odd and below 2^20, so that Lua's doubles multiply it exactly with 32 bits. The script has the same. */
+export const CHAIN_FACTOR = 648_113
+
+const MAGIC = 'RSL1'
+
+/** One record of the log. */
+export interface LogRecord {
+  readonly operation: 'revoke' | 'restore'
+  readonly digest: Digest
+  readonly end: number
+  readonly issuedBefore: number
+  readonly at: number
+}
+
+export interface SegmentHeader {
+  /** 16 hex digits. */
+  readonly epoch: string
+  readonly sequence: number
+  readonly chain: number
+}
+
+/** The chain value with which an epoch begins. */
+export function chainStart(epoch: string): number {
+  return Buffer.from(epoch, 'hex').readUInt32LE(0)
+}
+
+/** The chain value after the record at `offset`. */
+export function chainNext(chain: number, bytes: Buffer, offset: number): number {
+  let hash = chain
+  for (let word = 0; word < 28; word += 4)
+    hash = Math.imul(hash ^ bytes.readInt32LE(offset + word), CHAIN_FACTOR)
+  return Math.imul(hash ^ (bytes[offset + 28] as number), CHAIN_FACTOR) >>> 0
+}
+
+/** True when the record at `offset` follows from `chain`, given the value after it. */
+export function chainHolds(after: number, bytes: Buffer, offset: number): boolean {
+  return bytes.readUIntLE(offset + 29, 3) === after >>> 8
+}
+
+/** Reads the record at `offset`. Throws `ERR_STORE_CORRUPT` for one of another version. */
+export function readRecord(bytes: Buffer, offset: number): LogRecord {
+  const kind = bytes[offset + 28] as number
+  const operation = kind & 0x0f
+  if (kind >> 4 !== FORMAT_VERSION || (operation !== OPERATION_REVOKE && operation !== OPERATION_RESTORE)) {
+    throw new RescindError(
+      'ERR_STORE_CORRUPT',
+      `the log holds a record of kind ${kind}, which this version cannot read; upgrade it`,
+    )
+  }
+  return {
+    operation: operation === OPERATION_REVOKE ? 'revoke' : 'restore',
+    digest: digestFromBytes(bytes, offset),
+    end: bytes.readUInt32LE(offset + 16),
+    issuedBefore: bytes.readUInt32LE(offset + 20),
+    at: bytes.readUInt32LE(offset + 24),
+  }
+}
+
+/** Reads a segment's header. Throws `ERR_STORE_CORRUPT` for anything else. */
+export function readSegmentHeader(bytes: Buffer): SegmentHeader {
+  if (bytes.length < RECORD_BYTES || bytes.toString('latin1', 0, 4) !== MAGIC) {
+    throw new RescindError('ERR_STORE_CORRUPT', 'a segment of the log does not begin with a header')
+  }
+  return {
+    epoch: bytes.toString('hex', 4, 12),
+    sequence: bytes.readUInt32LE(12),
+    chain: bytes.readUInt32LE(16),
+  }
+}

@@ -1,0 +1,41 @@
+/**
+ * Rescind: token revocation. A signed token is revoked, and from then on refused.
+ */
+export { RescindError, ERROR_CODES, hasCode, type ErrorCode } from './errors.js'
+export type { Environment } from './config.js'
+export { RedisConnection, type RedisEvent, type RedisRole } from './redis/connection.js'
+export type { RedisAddress, RedisConnectionOptions, RedisTlsOptions } from './redis/settings.js'
+export { RedisStore, type RedisStoreEvent, type RedisStoreOptions } from './redis/store.js'
+export { MemoryStore } from './stores/memory.js'
+export type {
+  Ack,
+  Change,
+  Changes,
+  Held,
+  ListOptions,
+  Page,
+  Probe,
+  PutOptions,
+  Store,
+} from './stores/store.js'
+export { openStore } from './open-store.js'
+export type { RevocationSettings } from './settings.js'
+export {
+  TokenManager,
+  type CheckResult,
+  type ListQuery,
+  type Preview,
+  type RevocationWarning,
+  type RevokeOptions,
+  type TokenManagerOptions,
+  type WatchOptions,
+} from './token-manager.js'
+export { ANY_TIME, type Entry, type Revocation, type State } from './core/revocation.js'
+export type { Claims, ClaimValue, ParsedTarget, Shape, Subject, Target } from './core/target.js'
+export type { Digest } from './core/digest.js'
+export { VerifiedToken, type Verification, type Verifier } from './token/verifier.js'
+export { ALGORITHMS, JwtVerifier, type JwtVerifierOptions } from './token/jwt-verifier.js'
+export { OpaqueVerifier, type OpaqueVerifierOptions } from './token/opaque-verifier.js'
+export type { RequestHead, TokenSource } from './token/credentials.js'
+export { Auth, Gate, type GateOptions, type Policy, type Verdict } from './gate.js'
+export { DENIAL_CODES, type Denial, type DenialCode, type ProblemBody } from './denial.js'

@@ -1,0 +1,260 @@
+/**
+ * The connection to Redis: a single server, a Sentinel set or a Cluster, configured from environment
+ * variables or options. Three sockets, one each for checks, writes and the log, so that none waits behind
+ * another; each opens when it is first needed and reconnects by itself.
+ *
+ * Nothing is queued while Redis is away and nothing is sent twice: a check that waited out an outage would be
+ * answered "not revoked" by the empty server that came back.
+ */
+import { Cluster, Redis, type RedisOptions } from 'ioredis'
+import type { Environment } from '../config.js'
+import { RescindError } from '../errors.js'
+import { EventStream } from '../event-stream.js'
+import { storeFailure } from './failure.js'
+import { CHANGE_KEYS, CHANGE_SCRIPT } from './script.js'
+import {
+  type RedisConnectionOptions,
+  type RedisPlan,
+  redisPlanFromEnv,
+  redisPlanFromOptions,
+} from './settings.js'
+
+/** What a socket is for. */
+export type RedisRole = 'checks' | 'writes' | 'log'
+
+/** Something that happened to a connection. `failure` has no address, user or password in it. */
+export interface RedisEvent {
+  readonly type: 'ready' | 'lost' | 'failed'
+  readonly role: RedisRole
+  readonly failure?: RescindError
+}
+
+/** The client of a role, with the one script that writes. */
+export type RedisClient = (Redis | Cluster) & {
+  rescindChange(...keysAndArguments: (string | number | Buffer)[]): Promise<[number, string | null]>
+}
+
+/** The longest wait before the next attempt to connect, so that recovery takes under two seconds. */
+const RETRY_DELAY_MAX_MS = 500
+/** A socket with a command in flight and no byte for so long is dropped: the server is frozen or cut off. */
+const SILENCE_MAX_MS = 1000
+const CLOSE_TIMEOUT_MS = 500
+
+export class RedisConnection {
+  /** `single`, `sentinel` or `cluster`. */
+  readonly kind: RedisPlan['kind']
+  readonly checkTimeoutMs: number
+  readonly writeTimeoutMs: number
+  readonly #plan: RedisPlan
+  readonly #clients = new Map<RedisRole, RedisClient>()
+  /** Roles that were ready once: from then on nobody waits for them, they answer or fail. */
+  readonly #wasReady = new Set<RedisRole>()
+  readonly #events = new EventStream<RedisEvent>()
+  #closed = false
+
+  /**
+   * Checks the options and throws one `ERR_CONFIG_INVALID` for everything that is wrong with them. Connects
+   * when it is first used.
+   */
+  constructor(options: RedisConnectionOptions = {}, plan: RedisPlan = redisPlanFromOptions(options)) {
+    this.#plan = plan
+    this.kind = this.#plan.kind
+    this.checkTimeoutMs = this.#plan.checkTimeoutMs
+    this.writeTimeoutMs = this.#plan.writeTimeoutMs
+  }
+
+  /**
+   * From environment variables, each also as `NAME_FILE`: `REDIS_URL`, or `REDIS_HOST`, `REDIS_PORT`,
+   * `REDIS_SOCKET`, `REDIS_USERNAME`, `REDIS_PASSWORD`, `REDIS_DB`; `REDIS_TLS`, `REDIS_TLS_CA`, `_CERT`,
+   * `_KEY`, `_SERVERNAME`; `REDIS_SENTINELS`, `REDIS_SENTINEL_NAME`, `_USERNAME`, `_PASSWORD`;
+   * `REDIS_CLUSTER_NODES`. Throws one `ERR_CONFIG_INVALID` that names each variable and never its value.
+   */
+  static fromEnv(env: Environment): RedisConnection {
+    return new RedisConnection({}, redisPlanFromEnv(env))
+  }
+
+  /** Asks the server for an answer. Throws why there is none, within the write deadline. */
+  async ping(): Promise<void> {
+    await this.run('checks', this.writeTimeoutMs, async (client) => {
+      if (client instanceof Cluster) await client.cluster('INFO')
+      else await client.ping()
+    })
+  }
+
+  /** Events of all sockets from now on. Ends with the signal, or with `close`. */
+  events(options: { signal?: AbortSignal } = {}): AsyncIterableIterator<RedisEvent> {
+    return this.#events.subscribe(options)
+  }
+
+  /** Ends all sockets, within half a second. Idempotent; later calls throw `ERR_CLOSED`. */
+  async close(): Promise<void> {
+    if (this.#closed) return
+    this.#closed = true
+    await Promise.all([...this.#clients.values()].map(closeClient))
+    this.#clients.clear()
+    this.#events.end()
+  }
+
+  /**
+   * Runs commands on the socket of a role and settles within `timeoutMs`: with the result, or with a
+   * `RescindError`. At the very first use it waits for the connection; later, a lost one fails at once.
+   */
+  async run<T>(
+    role: RedisRole,
+    timeoutMs: number,
+    commands: (client: RedisClient) => Promise<T>,
+  ): Promise<T> {
+    const client = this.#client(role)
+    const isReady = client.status === 'ready'
+    if (!isReady && this.#wasReady.has(role)) {
+      throw new RescindError('ERR_STORE_UNAVAILABLE', 'Redis cannot be reached: the connection was lost')
+    }
+    return withDeadline(
+      timeoutMs,
+      isReady ? commands(client) : whenReady(client, timeoutMs).then(() => commands(client)),
+    )
+  }
+
+  #client(role: RedisRole): RedisClient {
+    if (this.#closed) throw new RescindError('ERR_CLOSED', 'the Redis connection was closed')
+    let client = this.#clients.get(role)
+    if (client === undefined) {
+      client = makeClient(this.#plan, role)
+      this.#clients.set(role, client)
+      this.#watch(client, role)
+      // The first attempt may fail; the client goes on trying by itself, and its events say so.
+      client.connect().catch(() => undefined)
+    }
+    return client
+  }
+
+  /** Without a listener for `error`, the first failure would end the process. */
+  #watch(client: RedisClient, role: RedisRole): void {
+    client.on('error', (error: unknown) => {
+      this.#events.publish({ type: 'failed', role, failure: storeFailure(error) })
+    })
+    client.on('ready', () => {
+      this.#wasReady.add(role)
+      this.#events.publish({ type: 'ready', role })
+    })
+    client.on('close', () => this.#events.publish({ type: 'lost', role }))
+  }
+}
+
+function makeClient(plan: RedisPlan, role: RedisRole): RedisClient {
+  const scripts = { rescindChange: { lua: CHANGE_SCRIPT, numberOfKeys: CHANGE_KEYS.length } }
+  const options = clientOptions(plan, role)
+  if (plan.kind === 'cluster') {
+    const cluster = new Cluster(
+      plan.nodes.map(({ host, port }) => ({ host, port })),
+      {
+        redisOptions: options,
+        scripts,
+        lazyConnect: true,
+        enableOfflineQueue: false,
+        enableAutoPipelining: role === 'checks',
+        maxRedirections: 3,
+        slotsRefreshTimeout: plan.connectTimeoutMs,
+        clusterRetryStrategy: retryDelayMs,
+        // A certificate names hosts, so the address that the cluster tells is used as it is.
+        ...(plan.tls === undefined ? {} : { dnsLookup: (address, callback) => callback(null, address) }),
+      },
+    )
+    return cluster as unknown as RedisClient
+  }
+  const own = {
+    ...options,
+    scripts,
+    db: plan.db,
+    lazyConnect: true,
+    enableOfflineQueue: false,
+    enableAutoPipelining: role === 'checks',
+    retryStrategy: retryDelayMs,
+  } satisfies RedisOptions
+  if (plan.kind === 'single') return new Redis({ ...own, ...plan.address }) as unknown as RedisClient
+  return new Redis({
+    ...own,
+    sentinels: plan.sentinels.map(({ host, port }) => ({ host, port })),
+    name: plan.name,
+    // A frozen primary is otherwise not left.
+    failoverDetector: true,
+    sentinelRetryStrategy: retryDelayMs,
+    sentinelCommandTimeout: plan.connectTimeoutMs,
+    ...(plan.sentinelUsername === undefined ? {} : { sentinelUsername: plan.sentinelUsername }),
+    ...(plan.sentinelPassword === undefined ? {} : { sentinelPassword: plan.sentinelPassword }),
+  }) as unknown as RedisClient
+}
+
+function clientOptions(plan: RedisPlan, role: RedisRole) {
+  return {
+    connectionName: `rescind-${role}`,
+    connectTimeout: plan.connectTimeoutMs,
+    commandTimeout: role === 'checks' ? plan.checkTimeoutMs : plan.writeTimeoutMs,
+    socketTimeout: Math.max(SILENCE_MAX_MS, plan.checkTimeoutMs),
+    autoResendUnfulfilledCommands: false,
+    maxRetriesPerRequest: 0,
+    reconnectOnError: (error: Error) => /^(READONLY|LOADING|MASTERDOWN)/.test(error.message),
+    ...(plan.username === undefined ? {} : { username: plan.username }),
+    ...(plan.password === undefined ? {} : { password: plan.password }),
+    ...(plan.tls === undefined ? {} : { tls: definedOnly(plan.tls) }),
+  } satisfies RedisOptions
+}
+
+function definedOnly<T extends object>(options: T): T {
+  return Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined)) as T
+}
+
+/** Grows from 50 ms and jitters, so that a thousand nodes do not return at one moment. */
+function retryDelayMs(attempt: number): number {
+  const delay = Math.min(50 * 2 ** Math.min(attempt, 10), RETRY_DELAY_MAX_MS)
+  return Math.round(delay * (0.5 + Math.random() / 2))
+}
+
+function whenReady(client: RedisClient, timeoutMs: number): Promise<void> {
+  return new Promise((resolve, reject) => {
+    let last: unknown
+    const settle = (error?: RescindError) => {
+      clearTimeout(timer)
+      client.off('ready', onReady)
+      client.off('error', onError)
+      if (error === undefined) resolve()
+      else reject(error)
+    }
+    const onReady = () => settle()
+    const onError = (error: unknown) => (last = error)
+    const timer = setTimeout(() => {
+      settle(
+        last === undefined
+          ? new RescindError('ERR_STORE_TIMEOUT', 'Redis did not accept the connection in time')
+          : storeFailure(last),
+      )
+    }, timeoutMs)
+    client.on('ready', onReady)
+    client.on('error', onError)
+    if (client.status === 'ready') settle()
+  })
+}
+
+/** One outer deadline over whatever the client does within it. */
+async function withDeadline<T>(timeoutMs: number, work: Promise<T>): Promise<T> {
+  let timer: NodeJS.Timeout | undefined
+  const deadline = new Promise<never>((_, reject) => {
+    timer = setTimeout(() => {
+      reject(new RescindError('ERR_STORE_TIMEOUT', `Redis did not answer within ${timeoutMs} ms`))
+    }, timeoutMs)
+  })
+  try {
+    return await Promise.race([work, deadline])
+  } catch (error) {
+    throw storeFailure(error)
+  } finally {
+    clearTimeout(timer)
+  }
+}
+
+async function closeClient(client: RedisClient): Promise<void> {
+  if (client.status === 'ready') {
+    await withDeadline(CLOSE_TIMEOUT_MS, client.quit()).catch(() => undefined)
+  }
+  client.disconnect()
+}

@@ -1,0 +1,184 @@
+/**
+ * The one script that writes: record, log, meta and shapes together, never shortening a life.
+ *
+ * It does in Lua what `core/revocation.ts` does (`revoke`, `restore`) and what `core/record.ts` describes;
+ * the model test compares them on a real server. Runs on Redis 6.2 to 8 and Valkey 7.2 and newer: effects
+ * replication, `struct`, `bit`, no command newer than 6.2.
+ *
+ * Expiry is relative (`end` minus the caller's clock), so a server with another clock removes nothing early.
+ */
+import { CHAIN_FACTOR, FORMAT_VERSION, RECORD_BYTES, SEGMENT_BYTES_MAX } from '../core/record.js'
+import { ENTRIES_MAX, PRUNE_GRACE_SECONDS } from '../core/revocation.js'
+import { SHAPES_MAX } from '../stores/store.js'
+
+/** The keys that the script is given, in order. All carry the partition's hash tag. */
+export const CHANGE_KEYS = ['record', 'meta', 'shapes', 'log'] as const
+
+/** The arguments of the script, in order. `digest` is 16 raw bytes; the rest is text. */
+export interface ChangeArguments {
+  readonly operation: number
+  readonly now: number
+  readonly digest: Buffer
+  readonly end: number
+  readonly issuedBefore: number
+  readonly epoch: string
+  readonly shape: string
+  readonly target: string
+  readonly details: string
+}
+
+export function changeArguments(change: ChangeArguments): (string | number | Buffer)[] {
+  const { operation, now, digest, end, issuedBefore, epoch, shape, target, details } = change
+  return [operation, now, digest, end, issuedBefore, epoch, shape, target, details]
+}
+
+/** A record is refused with these words where the script itself cannot go on. */
+export const SHAPES_EXCEEDED_REPLY = 'RESCIND_SHAPES_EXCEEDED'
+export const FORMAT_UNKNOWN_REPLY = 'RESCIND_FORMAT_UNKNOWN'
+
+/** Returns `[changed, record]`: 1 or 0, and the record as it now stands (false when there is none). */
+export const CHANGE_SCRIPT = `
+local record, meta, shapes, log = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
+local operation, now, digest = tonumber(ARGV[1]), tonumber(ARGV[2]), ARGV[3]
+local finish, before = tonumber(ARGV[4]), tonumber(ARGV[5])
+local newEpoch, shape, target, details = ARGV[6], ARGV[7], ARGV[8], ARGV[9]
+local GRACE, REVOKE = ${PRUNE_GRACE_SECONDS}, 1
+
+local function text(number) return string.format('%.0f', number) end
+
+-- The state as it stands.
+local restoredAt, held, removed = 0, {}, false
+local current = redis.call('GET', record)
+if current then
+  local version, restored, name = string.match(current, '^(%d+) (%d+) ([^\\n]*)')
+  if version ~= '${FORMAT_VERSION}' then return redis.error_reply('${FORMAT_UNKNOWN_REPLY} ' .. tostring(version)) end
+  restoredAt, target = tonumber(restored), name
+  -- A fast clock of one node drops nothing early: the earlier of both clocks counts.
+  local earlier = math.min(now, tonumber(redis.call('TIME')[1]))
+  for at, stop, upTo, words in string.gmatch(current, '\\n(%d+) (%d+) (%d+) ([^\\n]*)') do
+    local entry = { at = tonumber(at), finish = tonumber(stop), before = tonumber(upTo), details = words }
+    if operation ~= REVOKE or entry.finish + GRACE > earlier then held[#held + 1] = entry end
+  end
+end
+
+local function covers(a, b) return a.at >= b.at and a.finish >= b.finish and a.before >= b.before end
+local function isBefore(a, b)
+  if a.at ~= b.at then return a.at < b.at end
+  if a.finish ~= b.finish then return a.finish < b.finish end
+  return a.before < b.before
+end
+
+-- The state as it will be, and what the log will say.
+local at, kept
+if operation == REVOKE then
+  local made = { at = math.max(now, restoredAt + 1), finish = finish, before = before, details = details }
+  kept = {}
+  for _, entry in ipairs(held) do
+    if covers(entry, made) then return { 0, current } end
+    if not covers(made, entry) then kept[#kept + 1] = entry end
+  end
+  if #kept >= ${ENTRIES_MAX} then
+    local oldest = 1
+    for i = 2, #kept do if isBefore(kept[i], kept[oldest]) then oldest = i end end
+    local absorbed = kept[oldest]
+    made.at = math.max(made.at, absorbed.at)
+    made.finish = math.max(made.finish, absorbed.finish)
+    made.before = math.max(made.before, absorbed.before)
+    local rest = {}
+    for _, entry in ipairs(kept) do if not covers(made, entry) then rest[#rest + 1] = entry end end
+    kept = rest
+  end
+  kept[#kept + 1] = made
+  table.sort(kept, isBefore)
+  at, finish, before = made.at, made.finish, made.before
+else
+  if #held == 0 then return { 0, current } end
+  restoredAt = now
+  finish = 0
+  for _, entry in ipairs(held) do
+    restoredAt = math.max(restoredAt, entry.at)
+    finish = math.max(finish, entry.finish)
+  end
+  at, before, kept = restoredAt, 0, {}
+end
+
+-- Epoch and shapes. The shapes stand in a key of their own, so that one MGET reads them with the records.
+local epoch = redis.call('HGET', meta, 'epoch')
+local isNew = not epoch
+if isNew then epoch = newEpoch end
+if operation == REVOKE then
+  local known, count, changed = {}, 0, false
+  local lines = redis.call('GET', shapes)
+  if lines then
+    for stop, name in string.gmatch(lines, '\\n(%d+) ([^\\n]*)') do
+      if name == shape or tonumber(stop) + GRACE > now then
+        known[name], count = tonumber(stop), count + 1
+      else
+        changed = true
+      end
+    end
+    if string.sub(lines, 1, 16) ~= epoch then changed = true end
+  end
+  -- Ends are rounded up to a day: the text that every node compares changes once a day at the most.
+  local day = math.ceil(finish / 86400) * 86400
+  if not known[shape] then
+    if count >= ${SHAPES_MAX} then return redis.error_reply('${SHAPES_EXCEEDED_REPLY}') end
+    known[shape], changed = day, true
+  elseif known[shape] < day then
+    known[shape], changed = day, true
+  end
+  if changed then
+    local names, out = {}, { epoch }
+    for name in pairs(known) do names[#names + 1] = name end
+    table.sort(names)
+    for _, name in ipairs(names) do out[#out + 1] = text(known[name]) .. ' ' .. name end
+    redis.call('SET', shapes, table.concat(out, '\\n'))
+  end
+end
+
+-- The record.
+local lines = { '${FORMAT_VERSION} ' .. text(restoredAt) .. ' ' .. target }
+for _, entry in ipairs(kept) do
+  lines[#lines + 1] = text(entry.at) .. ' ' .. text(entry.finish) .. ' ' .. text(entry.before) .. ' ' .. entry.details
+end
+local value = table.concat(lines, '\\n')
+local life = math.max(redis.call('PTTL', record), (finish - now) * 1000)
+redis.call('SET', record, value, 'PX', text(math.max(life, 1)))
+
+-- The log: chain, segment, expiry.
+local function step(hash, word) return bit.bxor(hash, word) % 4294967296 * ${CHAIN_FACTOR} % 4294967296 end
+local function raw(hex) return (string.gsub(hex, '%x%x', function(h) return string.char(tonumber(h, 16)) end)) end
+local chain, segment
+if isNew then
+  chain, segment = struct.unpack('<I4', raw(epoch)), 0
+  redis.call('HSET', meta, 'epoch', epoch, 'version', '${FORMAT_VERSION}')
+else
+  chain = tonumber(redis.call('HGET', meta, 'chain'))
+  segment = tonumber(redis.call('HGET', meta, 'segment'))
+end
+local size = segment > 0 and redis.call('STRLEN', log .. text(segment)) or 0
+local header = ''
+if size == 0 or size + ${RECORD_BYTES} > ${SEGMENT_BYTES_MAX} then
+  repeat segment = segment + 1 until redis.call('EXISTS', log .. text(segment)) == 0
+  header = 'RSL1' .. raw(epoch) .. struct.pack('<I4I4I4', segment, chain, now) .. string.rep('\\0', 8)
+  local fields = redis.call('HGETALL', meta)
+  for i = 1, #fields, 2 do
+    if string.sub(fields[i], 1, 2) == 's:' and tonumber(fields[i + 1]) + GRACE < now then
+      redis.call('HDEL', meta, fields[i])
+    end
+  end
+end
+local packed = digest .. struct.pack('<I4I4I4', finish, before, at)
+local words = { struct.unpack('<I4I4I4I4I4I4I4', packed) }
+for i = 1, 7 do chain = step(chain, words[i]) end
+local kind = ${FORMAT_VERSION} * 16 + operation
+chain = step(chain, kind)
+local check = math.floor(chain / 256)
+packed = packed .. string.char(kind, check % 256, math.floor(check / 256) % 256, math.floor(check / 65536))
+local key = log .. text(segment)
+redis.call('APPEND', key, header .. packed)
+if redis.call('PTTL', key) < life then redis.call('PEXPIRE', key, text(life)) end
+local last = tonumber(redis.call('HGET', meta, 's:' .. text(segment)) or '0')
+redis.call('HSET', meta, 'segment', text(segment), 'chain', text(chain), 's:' .. text(segment), text(math.max(last, finish)))
+return { 1, value }
+`

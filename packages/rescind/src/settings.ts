@@ -1,0 +1,66 @@
+/**
+ * How long revocations live. From options or from environment variables; all problems are reported at once.
+ */
+import { type Environment, EnvironmentReader, throwProblems } from './config.js'
+
+export interface RevocationSettings {
+  /**
+   * No token lives longer than this, in seconds: how long a revocation by claims, or of a token without `exp`,
+   * lives. The gate refuses older tokens. Default 1,800 (30 minutes), 1 to 315,360,000.
+   */
+  readonly lifetimeMaxSeconds: number
+  /**
+   * `token` (default): a revocation lives as long as its token, plus tolerance and margin. `fixed`: exactly
+   * `lifetimeMaxSeconds`, with a warning when the token outlives it.
+   */
+  readonly ttl: 'token' | 'fixed'
+  /** At least the verifier's: for so long after `exp` a token is still accepted. Default 5, 0 to 300. */
+  readonly clockToleranceSeconds: number
+  /** Added to every life, for clocks that differ between issuer, nodes and Redis. Default 300, 0 to 86,400. */
+  readonly skewMarginSeconds: number
+}
+
+const NUMBERS = {
+  lifetimeMaxSeconds: { variable: 'RESCIND_LIFETIME_MAX_SECONDS', normal: 1800, min: 1, max: 315_360_000 },
+  clockToleranceSeconds: { variable: 'RESCIND_CLOCK_TOLERANCE_SECONDS', normal: 5, min: 0, max: 300 },
+  skewMarginSeconds: { variable: 'RESCIND_SKEW_MARGIN_SECONDS', normal: 300, min: 0, max: 86_400 },
+} as const
+const TTLS = ['token', 'fixed'] as const
+
+export function settingsFromEnv(env: Environment): RevocationSettings {
+  const reader = new EnvironmentReader(env)
+  const settings: RevocationSettings = {
+    lifetimeMaxSeconds: numberFromEnv(reader, 'lifetimeMaxSeconds'),
+    ttl: reader.oneOf('RESCIND_TTL', TTLS) ?? 'token',
+    clockToleranceSeconds: numberFromEnv(reader, 'clockToleranceSeconds'),
+    skewMarginSeconds: numberFromEnv(reader, 'skewMarginSeconds'),
+  }
+  reader.finish()
+  return settings
+}
+
+export function settingsFromOptions(options: Partial<RevocationSettings>): RevocationSettings {
+  const problems: string[] = []
+  const number = (name: keyof typeof NUMBERS) => {
+    const { normal, min, max } = NUMBERS[name]
+    const value = options[name] ?? normal
+    if (!Number.isInteger(value) || value < min || value > max) {
+      problems.push(`${name} must be a whole number from ${min} to ${max}`)
+    }
+    return value
+  }
+  const settings: RevocationSettings = {
+    lifetimeMaxSeconds: number('lifetimeMaxSeconds'),
+    ttl: options.ttl ?? 'token',
+    clockToleranceSeconds: number('clockToleranceSeconds'),
+    skewMarginSeconds: number('skewMarginSeconds'),
+  }
+  if (!TTLS.includes(settings.ttl)) problems.push(`ttl must be one of: ${TTLS.join(', ')}`)
+  throwProblems(problems)
+  return settings
+}
+
+function numberFromEnv(reader: EnvironmentReader, name: keyof typeof NUMBERS): number {
+  const { variable, normal, min, max } = NUMBERS[name]
+  return reader.integer(variable, { min, max }) ?? normal
+}

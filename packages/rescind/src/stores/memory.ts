@@ -1,0 +1,224 @@
+/**
+ * The embedded store in memory: one process, gone with it. For development, tests and single-process
+ * services; several processes need Redis.
+ */
+import { randomBytes } from 'node:crypto'
+import type { Digest } from '../core/digest.js'
+import {
+  EMPTY_STATE,
+  type Entry,
+  isSameEntry,
+  latestEnd,
+  PRUNE_GRACE_SECONDS,
+  restore,
+  revoke,
+  type State,
+  toRevocation,
+} from '../core/revocation.js'
+import { type ParsedTarget, type Shape, type Target, targetOf } from '../core/target.js'
+import { RescindError } from '../errors.js'
+import {
+  type Change,
+  type Changes,
+  type Held,
+  LIST_SCAN_MAX,
+  type ListOptions,
+  logChanged,
+  type Page,
+  type Probe,
+  type PutOptions,
+  SHAPES_MAX,
+  shapeKey,
+  shapesExceeded,
+  type Store,
+} from './store.js'
+
+interface Row {
+  readonly target: Target
+  readonly shapeKey: string
+  state: State
+  /** The latest end that the row ever had; it is kept until then, so that a restore outlives what it ended. */
+  keptUntil: number
+}
+
+interface LogLine {
+  readonly digest: Digest
+  readonly target: Target
+  /** Absent for a restore. */
+  readonly entry?: Entry
+  readonly keptUntil: number
+}
+
+/** How many rows or log lines one write looks at to remove what has ended. */
+const SWEEP_STEPS = 4
+/** The same, for a write that finds the store full. */
+const FULL_SWEEP_STEPS = 1024
+
+export class MemoryStore implements Store {
+  readonly kind = 'memory'
+  readonly #epoch = randomBytes(8).toString('hex')
+  readonly #entriesMax: number
+  readonly #rows = new Map<Digest, Row>()
+  readonly #shapes = new Map<string, { shape: Shape; end: number }>()
+  readonly #log: LogLine[] = []
+  /** Position of the first line that is still in the log. */
+  #logStart = 0
+  #sweep: Iterator<[Digest, Row]> = this.#rows.entries()
+  #closed = false
+
+  /** `entriesMax`: how many targets it may hold, default 1,000,000; past that `put` throws `ERR_STORE_FULL`. */
+  constructor(options: { entriesMax?: number } = {}) {
+    this.#entriesMax = options.entriesMax ?? 1_000_000
+  }
+
+  async put(target: ParsedTarget, wanted: Entry, options: PutOptions): Promise<State> {
+    this.#assertOpen()
+    if (options.ack === 'replicated') {
+      throw new RescindError('ERR_ACK_UNSUPPORTED', 'the memory store has no replicas; use ack: "accepted"')
+    }
+    const { now } = options
+    const row = this.#rows.get(target.digest)
+    if (row === undefined) {
+      for (let i = 0; i < FULL_SWEEP_STEPS && this.#rows.size >= this.#entriesMax; i++) this.#sweepOne(now)
+      if (this.#rows.size >= this.#entriesMax) {
+        throw new RescindError(
+          'ERR_STORE_FULL',
+          `the memory store holds ${this.#entriesMax} revocations already; raise entriesMax or use Redis`,
+        )
+      }
+    }
+    const { state, changed } = revoke(row?.state ?? EMPTY_STATE, wanted, now)
+    if (!changed) return state
+    this.#useShape(target.shape, latestEnd(state), now)
+    const held: Row = row ?? {
+      target: targetOf(target),
+      shapeKey: shapeKey(target.shape),
+      state,
+      keptUntil: 0,
+    }
+    const made = state.entries.find(
+      (entry) => !(row?.state.entries ?? []).some((old) => isSameEntry(old, entry)),
+    )
+    held.state = state
+    held.keptUntil = Math.max(held.keptUntil, latestEnd(state))
+    this.#rows.set(target.digest, held)
+    if (made !== undefined) {
+      this.#log.push({ digest: target.digest, target: held.target, entry: made, keptUntil: made.end })
+    }
+    for (let i = 0; i < SWEEP_STEPS; i++) this.#sweepOne(now)
+    return state
+  }
+
+  async restore(target: ParsedTarget, options: PutOptions): Promise<boolean> {
+    this.#assertOpen()
+    const row = this.#rows.get(target.digest)
+    const state = row === undefined ? undefined : restore(row.state, options.now)
+    if (row === undefined || state === undefined) return false
+    row.state = state
+    this.#log.push({ digest: target.digest, target: row.target, keptUntil: row.keptUntil })
+    return true
+  }
+
+  async find(probe: Probe): Promise<readonly Held[]> {
+    this.#assertOpen()
+    const found: Held[] = []
+    for (const digest of probe([...this.#shapes.values()].map(({ shape }) => shape))) {
+      const row = this.#rows.get(digest)
+      if (row !== undefined) found.push({ digest, target: row.target, state: row.state })
+    }
+    return found
+  }
+
+  async list(options: ListOptions): Promise<Page> {
+    this.#assertOpen()
+    const revocations = []
+    let at =
+      options.cursor === undefined ? this.#logStart + this.#log.length : this.#parsePosition(options.cursor)
+    for (let scanned = 0; at > this.#logStart && scanned < LIST_SCAN_MAX; scanned++) {
+      at -= 1
+      const { digest, target, entry } = this.#log[at - this.#logStart] as LogLine
+      if (entry === undefined || options.now >= entry.end) continue
+      const live = this.#rows.get(digest)?.state.entries.some((held) => isSameEntry(held, entry))
+      if (live !== true) continue
+      const revocation = toRevocation(digest, target, entry)
+      if (options.filter?.(revocation) === false) continue
+      revocations.push(revocation)
+      if (revocations.length >= options.limit) break
+    }
+    return at > this.#logStart ? { revocations, cursor: this.#toPosition(at) } : { revocations }
+  }
+
+  async changes(after: string, limit: number): Promise<Changes> {
+    this.#assertOpen()
+    const start = this.#parsePosition(after)
+    if (start < this.#logStart) throw logChanged()
+    const lines = this.#log.slice(start - this.#logStart, start - this.#logStart + limit)
+    const changes = lines.map(({ digest, target, entry }, i): Change => {
+      const position = this.#toPosition(start + i + 1)
+      return entry === undefined
+        ? { type: 'restored', position, id: digest, target }
+        : { type: 'revoked', position, revocation: toRevocation(digest, target, entry) }
+    })
+    return { changes, position: this.#toPosition(start + lines.length) }
+  }
+
+  async position(): Promise<string> {
+    this.#assertOpen()
+    return this.#toPosition(this.#logStart + this.#log.length)
+  }
+
+  async ping(): Promise<void> {
+    this.#assertOpen()
+  }
+
+  async close(): Promise<void> {
+    this.#closed = true
+  }
+
+  #useShape(shape: Shape, end: number, now: number): void {
+    const key = shapeKey(shape)
+    const known = this.#shapes.get(key)
+    if (known !== undefined) {
+      known.end = Math.max(known.end, end)
+      return
+    }
+    for (const [other, { end: ended }] of this.#shapes) {
+      if (ended + PRUNE_GRACE_SECONDS <= now) this.#shapes.delete(other)
+    }
+    if (this.#shapes.size >= SHAPES_MAX) throw shapesExceeded()
+    this.#shapes.set(key, { shape, end })
+  }
+
+  /** Removes one row and the first log line if they have ended: bounded work a write, and no timer. */
+  #sweepOne(now: number): void {
+    const line = this.#log[0]
+    if (line !== undefined && line.keptUntil + PRUNE_GRACE_SECONDS <= now) {
+      this.#log.shift()
+      this.#logStart += 1
+    }
+    let next = this.#sweep.next()
+    if (next.done === true) {
+      this.#sweep = this.#rows.entries()
+      next = this.#sweep.next()
+      if (next.done === true) return
+    }
+    const [digest, row] = next.value
+    if (row.keptUntil + PRUNE_GRACE_SECONDS <= now) this.#rows.delete(digest)
+  }
+
+  #toPosition(index: number): string {
+    return `${this.#epoch}:1:${index}`
+  }
+
+  #parsePosition(position: string): number {
+    const [epoch, , index] = position.split(':')
+    const parsed = Number(index)
+    if (epoch !== this.#epoch || !Number.isSafeInteger(parsed) || parsed < 0) throw logChanged()
+    if (parsed > this.#logStart + this.#log.length) throw logChanged()
+    return parsed
+  }
+
+  #assertOpen(): void {
+    if (this.#closed) throw new RescindError('ERR_CLOSED', 'the store was closed')
+  }
+}
