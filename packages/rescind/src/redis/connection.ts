@@ -40,15 +40,23 @@ const RETRY_DELAY_MAX_MS = 500
 const SILENCE_MAX_MS = 1000
 const CLOSE_TIMEOUT_MS = 500
 
+/** One socket (or one per node, in a cluster) and what is known of it. */
+interface Link {
+  readonly client: RedisClient
+  /** Resolves when it is ready for the first time. */
+  readonly firstReady: Promise<void>
+  /** It was ready or failed once: from then on nobody waits for it, it answers or fails at once. */
+  isSettled: boolean
+  failure?: RescindError | undefined
+}
+
 export class RedisConnection {
   /** `single`, `sentinel` or `cluster`. */
   readonly kind: RedisPlan['kind']
   readonly checkTimeoutMs: number
   readonly writeTimeoutMs: number
   readonly #plan: RedisPlan
-  readonly #clients = new Map<RedisRole, RedisClient>()
-  /** Roles that were ready once: from then on nobody waits for them, they answer or fail. */
-  readonly #wasReady = new Set<RedisRole>()
+  readonly #links = new Map<RedisRole, Link>()
   readonly #events = new EventStream<RedisEvent>()
   #closed = false
 
@@ -90,55 +98,70 @@ export class RedisConnection {
   async close(): Promise<void> {
     if (this.#closed) return
     this.#closed = true
-    await Promise.all([...this.#clients.values()].map(closeClient))
-    this.#clients.clear()
+    await Promise.all([...this.#links.values()].map(({ client }) => closeClient(client)))
+    this.#links.clear()
     this.#events.end()
   }
 
   /**
    * Runs commands on the socket of a role and settles within `timeoutMs`: with the result, or with a
-   * `RescindError`. At the very first use it waits for the connection; later, a lost one fails at once.
+   * `RescindError`. Only the very first use waits for the connection; later, a lost one fails at once.
    */
   async run<T>(
     role: RedisRole,
     timeoutMs: number,
     commands: (client: RedisClient) => Promise<T>,
   ): Promise<T> {
-    const client = this.#client(role)
-    const isReady = client.status === 'ready'
-    if (!isReady && this.#wasReady.has(role)) {
-      throw new RescindError('ERR_STORE_UNAVAILABLE', 'Redis cannot be reached: the connection was lost')
-    }
+    const link = this.#link(role)
+    const { client } = link
+    if (client.status === 'ready') return withDeadline(timeoutMs, commands(client))
+    if (link.isSettled) throw lost(link.failure)
     return withDeadline(
       timeoutMs,
-      isReady ? commands(client) : whenReady(client, timeoutMs).then(() => commands(client)),
+      link.firstReady.then(() => {
+        if (client.status !== 'ready') throw lost(link.failure)
+        return commands(client)
+      }),
     )
   }
 
-  #client(role: RedisRole): RedisClient {
+  #link(role: RedisRole): Link {
     if (this.#closed) throw new RescindError('ERR_CLOSED', 'the Redis connection was closed')
-    let client = this.#clients.get(role)
-    if (client === undefined) {
-      client = makeClient(this.#plan, role)
-      this.#clients.set(role, client)
-      this.#watch(client, role)
-      // The first attempt may fail; the client goes on trying by itself, and its events say so.
-      client.connect().catch(() => undefined)
-    }
-    return client
-  }
-
-  /** Without a listener for `error`, the first failure would end the process. */
-  #watch(client: RedisClient, role: RedisRole): void {
+    const known = this.#links.get(role)
+    if (known !== undefined) return known
+    const client = makeClient(this.#plan, role)
+    let settle: () => void
+    const firstReady = new Promise<void>((resolve) => (settle = resolve))
+    const link: Link = { client, firstReady, isSettled: false }
+    this.#links.set(role, link)
+    // Without a listener for `error`, the first failure would end the process.
     client.on('error', (error: unknown) => {
-      this.#events.publish({ type: 'failed', role, failure: storeFailure(error) })
+      const failure = storeFailure(error)
+      link.failure = failure
+      this.#events.publish({ type: 'failed', role, failure })
     })
     client.on('ready', () => {
-      this.#wasReady.add(role)
+      link.isSettled = true
+      link.failure = undefined
+      settle()
       this.#events.publish({ type: 'ready', role })
     })
-    client.on('close', () => this.#events.publish({ type: 'lost', role }))
+    client.on('close', () => {
+      link.isSettled = true
+      settle()
+      this.#events.publish({ type: 'lost', role })
+    })
+    // The first attempt may fail; the client goes on trying by itself, and its events say so.
+    client.connect().catch(() => undefined)
+    return link
   }
+}
+
+function lost(failure: RescindError | undefined): RescindError {
+  if (failure?.code === 'ERR_STORE_REFUSED') return failure
+  return new RescindError('ERR_STORE_UNAVAILABLE', 'Redis cannot be reached; the connection is tried again', {
+    cause: failure?.cause,
+  })
 }
 
 function makeClient(plan: RedisPlan, role: RedisRole): RedisClient {
@@ -208,31 +231,6 @@ function definedOnly<T extends object>(options: T): T {
 function retryDelayMs(attempt: number): number {
   const delay = Math.min(50 * 2 ** Math.min(attempt, 10), RETRY_DELAY_MAX_MS)
   return Math.round(delay * (0.5 + Math.random() / 2))
-}
-
-function whenReady(client: RedisClient, timeoutMs: number): Promise<void> {
-  return new Promise((resolve, reject) => {
-    let last: unknown
-    const settle = (error?: RescindError) => {
-      clearTimeout(timer)
-      client.off('ready', onReady)
-      client.off('error', onError)
-      if (error === undefined) resolve()
-      else reject(error)
-    }
-    const onReady = () => settle()
-    const onError = (error: unknown) => (last = error)
-    const timer = setTimeout(() => {
-      settle(
-        last === undefined
-          ? new RescindError('ERR_STORE_TIMEOUT', 'Redis did not accept the connection in time')
-          : storeFailure(last),
-      )
-    }, timeoutMs)
-    client.on('ready', onReady)
-    client.on('error', onError)
-    if (client.status === 'ready') settle()
-  })
 }
 
 /** One outer deadline over whatever the client does within it. */

@@ -20,8 +20,8 @@ export interface StoredShapes {
   readonly shapes: readonly Shape[]
 }
 
-const HEAD = /^(\d{1,3}) (\d{1,10}) (\{.*\})$/
-const LINE = /^(\d{1,10}) (\d{1,10}) (\d{1,10}) (\{.*\})$/
+const HEAD = /^(\d{1,3}) (\d{1,10}) (\{.*\})$/s
+const LINE = /^(\d{1,10}) (\d{1,10}) (\d{1,10}) (\{.*\})$/s
 
 /** Reads a record. Throws `ERR_STORE_CORRUPT` for anything that was not written by the script. */
 export function parseRecord(text: string): StoredRecord {

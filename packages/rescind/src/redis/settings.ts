@@ -185,7 +185,7 @@ function makePlan(
   if (options.cluster !== undefined && (options.db ?? 0) !== 0) {
     problems.push(`${nameOf('db')} must be 0: a cluster has one database`)
   }
-  checkNumber(options.port, PORT_RANGE, 'port', nameOf, problems)
+  checkNumber(given.port, PORT_RANGE, 'port', nameOf, problems)
   checkNumber(options.db, DB_RANGE, 'db', nameOf, problems)
   for (const field of Object.keys(TIMEOUT_RANGES) as (keyof typeof TIMEOUT_RANGES)[]) {
     checkNumber(options[field], TIMEOUT_RANGES[field], field, nameOf, problems)

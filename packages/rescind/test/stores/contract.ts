@@ -1,0 +1,218 @@
+/** The contract of a store, as tests. Every implementation runs it. */
+import { randomUUID } from 'node:crypto'
+import { afterAll, beforeAll, describe, expect, it } from 'vitest'
+import { ANY_TIME, type Entry, findDeadly } from '../../src/core/revocation.js'
+import { digestsOf, EVERYTHING, parseTarget, type Target } from '../../src/core/target.js'
+import { hasCode } from '../../src/errors.js'
+import { SHAPES_MAX, type Store } from '../../src/stores/store.js'
+
+export interface StoreUnderTest {
+  readonly store: Store
+  /** A second way to the same data, where there is one (another node); else the same object. */
+  readonly other: Store
+  stop(): Promise<void>
+}
+
+const now = Math.floor(Date.now() / 1000)
+
+export function entry(part: Partial<Entry> = {}): Entry {
+  return { at: now, end: now + 1800, issuedBefore: ANY_TIME, ...part }
+}
+
+export function describeStore(name: string, start: () => Promise<StoreUnderTest>): void {
+  describe(`${name} keeps the contract of a store`, () => {
+    let under: StoreUnderTest
+    let store: Store
+    let other: Store
+    beforeAll(async () => {
+      under = await start()
+      ;({ store, other } = under)
+    })
+    afterAll(() => under.stop())
+
+    const put = (target: Target, part: Partial<Entry> = {}, at = now) =>
+      store.put(parseTarget(target), entry(part), { now: at })
+    /** What stands under the targets that these claims match; restored ones are left out. */
+    const find = async (claims: Target, through = store) => {
+      const held = await through.find((shapes) => shapes.flatMap((shape) => digestsOf(shape, { claims })))
+      return held.filter(({ state }) => state.entries.length > 0)
+    }
+    const fresh = () => ({ sub: randomUUID() })
+
+    it('finds what was put, at once and from every node', async () => {
+      const target = fresh()
+      expect(await find(target)).toEqual([])
+      await put(target, { reason: 'log-out', actor: 'alice' })
+      for (const through of [store, other]) {
+        const [held, ...rest] = await find(target, through)
+        expect(rest).toEqual([])
+        expect(held?.target).toEqual(target)
+        expect(held?.state.entries).toEqual([entry({ reason: 'log-out', actor: 'alice' })])
+      }
+    })
+
+    it('finds a target of a shape that no node knew before', async () => {
+      const shape = { [`claim_${randomUUID().slice(0, 8)}`]: 'x', sub: 'y' }
+      expect(await find(shape, other)).toEqual([])
+      await put(shape)
+      expect(await find(shape, other)).toHaveLength(1)
+      expect(await find({ sub: 'y' }, other)).toEqual([])
+    })
+
+    it('finds the empty target for every token', async () => {
+      await store.put(EVERYTHING, entry({ issuedBefore: now }), { now })
+      expect(await find(fresh())).toHaveLength(1)
+      expect(await store.restore(EVERYTHING, { now: now + 1 })).toBe(true)
+      expect(await find(fresh())).toEqual([])
+    })
+
+    it('never shortens a life', async () => {
+      const target = fresh()
+      await put(target, { end: now + 7200 })
+      const state = await put(target, { at: now + 1, end: now + 60 })
+      expect(findDeadly(state, now, now + 7199)).toBeDefined()
+      const [held] = await find(target, other)
+      expect(findDeadly(held!.state, now, now + 7199)?.end).toBe(now + 7200)
+      expect(findDeadly(held!.state, now, now + 7200)).toBeUndefined()
+    })
+
+    it('does not turn a short ban and a long log-out into a long ban', async () => {
+      const target = fresh()
+      await put(target, { end: now + 600 })
+      await put(target, { at: now + 1, end: now + 7200, issuedBefore: now + 1 })
+      const [held] = await find(target)
+      expect(findDeadly(held!.state, now + 100, now + 599)).toBeDefined()
+      expect(findDeadly(held!.state, now + 100, now + 601)).toBeUndefined()
+      expect(findDeadly(held!.state, now + 1, now + 7199)).toBeDefined()
+    })
+
+    it('restores exactly the target, once, and a later revocation holds again', async () => {
+      const target = fresh()
+      const both = { ...target, client_id: 'app' }
+      await put(target)
+      await put(both)
+      expect(await store.restore(parseTarget(target), { now })).toBe(true)
+      expect(await store.restore(parseTarget(target), { now })).toBe(false)
+      const held = await find(both, other)
+      expect(held.map(({ target }) => target)).toEqual([both])
+      await put(target, { end: now + 60 })
+      const again = (await find(target)).find(({ target: { client_id } }) => client_id === undefined)
+      expect(findDeadly(again!.state, now, now + 59)).toBeDefined()
+      expect(findDeadly(again!.state, now, now + 61)).toBeUndefined()
+    })
+
+    it('restores nothing where nothing was revoked', async () => {
+      expect(await store.restore(parseTarget(fresh()), { now })).toBe(false)
+    })
+
+    it('keeps any well-formed text of claims, reasons and actors as it is', async () => {
+      const text = 'a"b\\c/d\né\u2028𝒳\u0000 {}\t[]'
+      const target = { sub: text, [`x${text}`]: 'v' }
+      await put(target, { reason: text, actor: text })
+      const [held] = await find(target, other)
+      expect(held?.target).toEqual(target)
+      expect(held?.state.entries[0]).toMatchObject({ reason: text, actor: text })
+    })
+
+    it('lists what stands, newest first, in pages that join without a gap', async () => {
+      const actor = randomUUID()
+      const subs = Array.from({ length: 25 }, (_, i) => `${actor}-${i}`)
+      for (const sub of subs) await put({ sub }, { actor })
+      await store.restore(parseTarget({ sub: subs[7]! }), { now })
+      await put({ sub: subs[3]! }, { actor, at: now + 1, end: now + 9000 })
+      const wanted = [subs[3], ...subs.filter((_, i) => i !== 7 && i !== 3).reverse()]
+      const seen: unknown[] = []
+      let cursor: string | undefined
+      do {
+        const page = await other.list({ now, limit: 4, cursor, filter: (row) => row.actor === actor })
+        expect(page.revocations.length).toBeLessThanOrEqual(4)
+        seen.push(...page.revocations.map(({ target }) => target.sub))
+        cursor = page.cursor
+      } while (cursor !== undefined)
+      expect(seen).toEqual(wanted)
+      const ended = await store.list({ now: now + 100_000, limit: 10, filter: (row) => row.actor === actor })
+      expect(ended.revocations).toEqual([])
+    })
+
+    it('tells every change after a position, in order', async () => {
+      const start = await store.position()
+      const target = fresh()
+      await put(target, { reason: 'one' })
+      await store.restore(parseTarget(target), { now })
+      await put(target, { at: now + 5, reason: 'two' })
+      const first = await other.changes(start, 2)
+      expect(first.changes.map(({ type }) => type)).toEqual(['revoked', 'restored'])
+      const rest = await other.changes(first.position, 100)
+      expect(rest.changes).toMatchObject([{ type: 'revoked', revocation: { target, reason: 'two' } }])
+      const none = await other.changes(rest.position, 100)
+      expect(none).toEqual({ changes: [], position: rest.position })
+      expect(await store.position()).toBe(rest.position)
+    })
+
+    it('refuses a position that is not of its log', async () => {
+      for (const position of ['', 'nonsense', '0123456789abcdef:1:32', '../..:1:2']) {
+        await expect(store.changes(position, 10)).rejects.toSatisfy((error) =>
+          hasCode(error, 'ERR_LOG_CHANGED'),
+        )
+      }
+    })
+
+    it('says nothing to the log when nothing changed', async () => {
+      const target = fresh()
+      await put(target)
+      const position = await store.position()
+      await put(target)
+      await put(target, { end: now + 60 })
+      expect(await store.position()).toBe(position)
+    })
+
+    it('merges concurrent writes of many nodes without losing one', async () => {
+      const target = fresh()
+      await Promise.all(
+        Array.from({ length: 40 }, (_, i) =>
+          (i % 2 === 0 ? store : other).put(parseTarget(target), entry({ end: now + 100 + i }), { now }),
+        ),
+      )
+      const [held] = await find(target)
+      expect(held?.state.entries).toEqual([entry({ end: now + 139 })])
+    })
+
+    it('holds at most eight incomparable statements, and covers more rather than less', async () => {
+      const target = fresh()
+      for (let i = 0; i < 20; i++) {
+        await put(target, { at: now + i, issuedBefore: now + i, end: now + 10_000 - i })
+      }
+      const [held] = await find(target)
+      expect(held?.state.entries.length).toBeLessThanOrEqual(8)
+      for (let i = 0; i < 20; i++) {
+        expect(findDeadly(held!.state, now + i, now + 9_999 - i), `statement ${i}`).toBeDefined()
+      }
+      expect(findDeadly(held!.state, now + 20, now + 1)).toBeUndefined()
+    })
+
+    it('passes an error of the probe through, as it was', async () => {
+      const mistake = new Error('mine')
+      await expect(
+        store.find(() => {
+          throw mistake
+        }),
+      ).rejects.toBeInstanceOf(Error)
+    })
+
+    // Last: it uses up the shapes.
+    it('refuses more shapes than every check could afford', async () => {
+      const attempt = async () => {
+        for (let i = 0; i <= SHAPES_MAX; i++) await put({ [`shape_${i}`]: 'x' })
+      }
+      await expect(attempt()).rejects.toSatisfy((error) => hasCode(error, 'ERR_SHAPES_EXCEEDED'))
+      await put(fresh())
+    })
+
+    it('is closed for good', async () => {
+      await store.close()
+      await store.close()
+      await expect(store.find(() => [])).rejects.toSatisfy((error) => hasCode(error, 'ERR_CLOSED'))
+      await expect(put(fresh())).rejects.toSatisfy((error) => hasCode(error, 'ERR_CLOSED'))
+    })
+  })
+}

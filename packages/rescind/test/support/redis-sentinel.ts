@@ -1,0 +1,178 @@
+/** A primary, its replicas, and the Sentinels that put a replica in its place when it fails. */
+import { RedisServer, type RedisServerOptions } from './redis-server.js'
+import { until } from './until.js'
+
+const formTimeoutMs = 20_000
+/** Above two rounds of votes that elect nobody. */
+const promotionTimeoutMs = 20_000
+
+/**
+ * How often a Sentinel does what it does every second, or every ten, by itself, and how long it does nothing
+ * after its process was held up, 30 seconds by itself. Redis 6.2 cannot be told; there it all takes longer.
+ *
+ * `ping-period` is also how long it waits before it connects again. With the second that this is by itself, a
+ * Sentinel may not have reached the new primary `downAfterMs` after the switch, and then takes it for down.
+ * Five times it is how old the news from a replica may be, which comes every second: hence not less.
+ */
+const periodsMs = {
+  'publish-period': 100,
+  'info-period': 200,
+  'ask-period': 100,
+  'ping-period': 250,
+  'tilt-period': 1000,
+}
+
+export interface RedisSentinelOptions {
+  /** Default: 1. */
+  replicas?: number
+  /** Default: 3. The majority of them must agree that the primary is down, and on who replaces it. */
+  sentinels?: number
+  /** How long the primary must be silent to count as down. Default: 500. */
+  downAfterMs?: number
+  /** How long one attempt may take; twice this passes before the next. Default: 2000. */
+  failoverTimeoutMs?: number
+}
+
+export class RedisSentinelSet implements AsyncDisposable {
+  /** What the Sentinels call the primary. */
+  readonly name = 'rescind'
+
+  private constructor(
+    /** The primary, wherever it is now, and the replicas. */
+    readonly servers: readonly RedisServer[],
+    /** The processes of the Sentinels. */
+    readonly sentinelServers: readonly RedisServer[],
+  ) {}
+
+  /** Resolves once the replicas follow, the Sentinels know them and each other, and could fail over. */
+  static async start({
+    replicas = 1,
+    sentinels = 3,
+    downAfterMs = 500,
+    failoverTimeoutMs = 2000,
+  }: RedisSentinelOptions = {}): Promise<RedisSentinelSet> {
+    const servers: RedisServer[] = []
+    const sentinelServers: RedisServer[] = []
+    const set = new RedisSentinelSet(servers, sentinelServers)
+    try {
+      const primary = await RedisServer.start({ config: following() })
+      servers.push(primary)
+      servers.push(...(await startMany(replicas, { config: following(primary) })))
+      const quorum = Math.floor(sentinels / 2) + 1
+      const watch = {
+        'sentinel monitor': `${set.name} ${primary.host} ${primary.port} ${quorum}`,
+        'sentinel down-after-milliseconds': `${set.name} ${downAfterMs}`,
+        'sentinel failover-timeout': `${set.name} ${failoverTimeoutMs}`,
+      }
+      sentinelServers.push(...(await startMany(sentinels, { args: ['--sentinel'], config: watch })))
+      await set.#settle()
+      return set
+    } catch (failure) {
+      await set.stop()
+      throw failure
+    }
+  }
+
+  /** What a client is given, with `name`. */
+  get sentinels(): { host: string; port: number }[] {
+    return this.sentinelServers.map(({ host, port }) => ({ host, port }))
+  }
+
+  /** The primary, as the first Sentinel to answer has it. It may be dead and not yet replaced. */
+  async primary(): Promise<RedisServer> {
+    return Promise.any(this.sentinelServers.map((sentinel) => this.#primaryOf(sentinel)))
+  }
+
+  /**
+   * Kills the primary and resolves with the server that took its place. With `crash: false` both stay alive:
+   * a Sentinel is told to make them change places. The former primary can then be `restart()`ed, and becomes
+   * a replica.
+   */
+  async failover({ crash = true }: { crash?: boolean } = {}): Promise<RedisServer> {
+    const former = await this.primary()
+    if (crash) await former.kill()
+    else await this.#order('SENTINEL', 'FAILOVER', this.name)
+    return this.promotedAfter(former)
+  }
+
+  /** Waits until a server other than `former` is primary, by its own account and that of every live Sentinel. */
+  async promotedAfter(former: RedisServer): Promise<RedisServer> {
+    return until(
+      async () => {
+        const live = this.sentinelServers.filter(({ isRunning }) => isRunning)
+        const [primary, ...rest] = await Promise.all(live.map((sentinel) => this.#primaryOf(sentinel)))
+        if (!primary || primary === former || rest.some((other) => other !== primary)) return undefined
+        const [role] = await primary.command<string[]>('ROLE')
+        return role === 'master' && primary
+      },
+      { what: `another primary than port ${former.port}`, timeoutMs: promotionTimeoutMs },
+    )
+  }
+
+  async stop(): Promise<void> {
+    await RedisServer.stopAll([...this.sentinelServers, ...this.servers])
+  }
+
+  async [Symbol.asyncDispose](): Promise<void> {
+    await this.stop()
+  }
+
+  async #primaryOf(sentinel: RedisServer): Promise<RedisServer> {
+    const [, port] = await sentinel.command<string[]>('SENTINEL', 'GET-MASTER-ADDR-BY-NAME', this.name)
+    const primary = this.servers.find((server) => server.port === Number(port))
+    if (!primary) throw new Error(`The Sentinel on port ${sentinel.port} names a primary on port ${port}`)
+    return primary
+  }
+
+  /** Repeated while no replica is fit, which after a change takes the Sentinel a moment to see. */
+  async #order(...command: [string, ...string[]]): Promise<void> {
+    await until(() => Promise.any(this.sentinelServers.map((sentinel) => sentinel.command(...command))), {
+      what: `a Sentinel to do ${command.join(' ')}`,
+      timeoutMs: promotionTimeoutMs,
+    })
+  }
+
+  async #settle(): Promise<void> {
+    for (const sentinel of this.sentinelServers) {
+      const periods = Object.entries(periodsMs).flat()
+      await sentinel.command('SENTINEL', 'DEBUG', ...periods).catch(() => undefined)
+    }
+    await Promise.all(
+      this.sentinelServers.map((sentinel) =>
+        until(() => this.#isReady(sentinel), {
+          what: `the Sentinel on port ${sentinel.port} to know the replicas and the other Sentinels`,
+          timeoutMs: formTimeoutMs,
+        }),
+      ),
+    )
+  }
+
+  async #isReady(sentinel: RedisServer): Promise<boolean> {
+    const primary = fields(await sentinel.command<string[]>('SENTINEL', 'MASTER', this.name))
+    const replicas = (await sentinel.command<string[][]>('SENTINEL', 'REPLICAS', this.name)).map(fields)
+    await sentinel.command('SENTINEL', 'CKQUORUM', this.name) // Fails while there is none.
+    return (
+      primary.get('flags') === 'master' &&
+      Number(primary.get('num-other-sentinels')) === this.sentinelServers.length - 1 &&
+      replicas.length === this.servers.length - 1 &&
+      replicas.every(
+        (replica) => replica.get('flags') === 'slave' && replica.get('master-link-status') === 'ok',
+      )
+    )
+  }
+}
+
+/** The delay, 5 s by default, is for other replicas to share in one copy of the data. */
+function following(primary?: RedisServer): Record<string, string> {
+  const atOnce = { 'repl-diskless-sync-delay': '0' }
+  return primary ? { ...atOnce, replicaof: `${primary.host} ${primary.port}` } : atOnce
+}
+
+async function startMany(count: number, options: RedisServerOptions): Promise<RedisServer[]> {
+  return RedisServer.startAll(Array.from({ length: count }, () => options))
+}
+
+/** Of a reply that alternates names and values. */
+function fields(reply: string[]): Map<string, string> {
+  return new Map(reply.flatMap((name, index) => (index % 2 === 0 ? [[name, reply[index + 1] ?? '']] : [])))
+}
