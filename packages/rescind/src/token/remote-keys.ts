@@ -25,11 +25,18 @@ export interface RemoteKeysOptions {
 export class KeysUnavailable extends Error {}
 
 export function remoteKeys(url: URL, options: RemoteKeysOptions): JWTVerifyGetKey {
+  const retryMs = options.jwksRetryMs ?? 1000
+  let notBefore = 0
+  const fetchBounded = boundedFetch(options)
   const keySet = createRemoteJWKSet(url, {
     timeoutDuration: options.jwksTimeoutMs ?? 2000,
     cooldownDuration: options.jwksCooldownMs ?? 30_000,
     cacheMaxAge: options.jwksMaxAgeMs ?? 600_000,
-    [customFetch]: boundedFetch(options),
+    // Without the pause every token that arrives during an outage would start a fetch of its own.
+    [customFetch]: async (target, init) => {
+      if (performance.now() < notBefore) throw new StillPaused()
+      return fetchBounded(target, init)
+    },
   })
   return async (header, token) => {
     try {
@@ -42,30 +49,23 @@ export function remoteKeys(url: URL, options: RemoteKeysOptions): JWTVerifyGetKe
       ) {
         throw error
       }
+      if (!(error instanceof StillPaused)) notBefore = performance.now() + retryMs
       throw new KeysUnavailable('the key set cannot be had', { cause: error })
     }
   }
 }
 
+/** A fetch failed a moment ago. */
+class StillPaused extends Error {}
+
 function boundedFetch(options: RemoteKeysOptions): FetchImplementation {
   const bytesMax = options.jwksBytesMax ?? 262_144
-  const retryMs = options.jwksRetryMs ?? 1000
   const fetchIt = options.fetch ?? fetch
-  let notBefore = 0
   return async (url, init) => {
-    // Without this pause every token that arrives during an outage would start a fetch of its own.
-    if (performance.now() < notBefore) throw new Error('the key set failed a moment ago')
-    try {
-      const response = await fetchIt(url, init)
-      if (response.status !== 200) throw new Error(`the key set answered with status ${response.status}`)
-      return new Response(await readBody(response, bytesMax), {
-        status: 200,
-        headers: { 'content-type': 'application/json' },
-      })
-    } catch (error) {
-      notBefore = performance.now() + retryMs
-      throw error
-    }
+    const response = await fetchIt(url, init)
+    if (response.status !== 200) throw new Error(`the key set answered with status ${response.status}`)
+    const body = await readBody(response, bytesMax)
+    return new Response(body, { status: 200, headers: { 'content-type': 'application/json' } })
   }
 }
 

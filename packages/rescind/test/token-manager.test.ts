@@ -1,0 +1,468 @@
+import { setTimeout as sleep } from 'node:timers/promises'
+import { describe, expect, it, vi } from 'vitest'
+import type { ParsedTarget } from '../src/core/target.js'
+import { RescindError } from '../src/errors.js'
+import { type Policy, Gate } from '../src/gate.js'
+import { MemoryStore } from '../src/stores/memory.js'
+import type { Change, Store } from '../src/stores/store.js'
+import { TokenManager, type TokenManagerOptions } from '../src/token-manager.js'
+import { OpaqueVerifier } from '../src/token/opaque-verifier.js'
+import { makeIssuer } from './support/issuer.js'
+import { until } from './support/until.js'
+
+const issuer = await makeIssuer('ES256')
+
+/** A manager whose clock is moved by hand. */
+function setUp(options: Partial<TokenManagerOptions> = {}) {
+  const clock = { ms: Math.floor(Date.now() / 1000) * 1000 }
+  const manager = new TokenManager({
+    store: new MemoryStore(),
+    verifier: issuer.verifier,
+    now: () => clock.ms,
+    ...options,
+  })
+  const gate = new Gate({ manager })
+  const now = () => Math.floor(clock.ms / 1000)
+  const advance = (seconds: number) => (clock.ms += seconds * 1000)
+  const ask = async (token: string, policy?: Policy) => {
+    const verdict = await gate.check({ authorization: [`Bearer ${token}`] }, policy)
+    return verdict.allowed ? 'allowed' : verdict.denial.code
+  }
+  return { manager, gate, now, advance, ask }
+}
+
+/** A store that is away. */
+const broken = (code: 'ERR_STORE_UNAVAILABLE' | 'ERR_STORE_REFUSED' = 'ERR_STORE_UNAVAILABLE'): Store => {
+  const fail = () => Promise.reject(new RescindError(code, 'away'))
+  return {
+    kind: 'broken',
+    put: fail,
+    restore: fail,
+    find: fail,
+    list: fail,
+    changes: fail,
+    position: fail,
+    ping: fail,
+    close: async () => undefined,
+  }
+}
+
+describe('a log-out', () => {
+  it('kills the presented token and no other', async () => {
+    const { manager, ask, gate } = setUp()
+    const [one, two] = [await issuer.sign(), await issuer.sign()]
+    expect(await ask(one)).toBe('allowed')
+    const verdict = await gate.check({ authorization: [`Bearer ${one}`] })
+    if (!verdict.allowed) throw new Error('denied')
+    const revocation = await manager.revokeToken(verdict.auth, { reason: 'log-out', actor: 'alice' })
+    expect(revocation).toMatchObject({
+      issuedBefore: null,
+      reason: 'log-out',
+      actor: 'alice',
+      target: { jti: verdict.auth.claims.jti },
+    })
+    expect([await ask(one), await ask(two)]).toEqual(['token_revoked', 'allowed'])
+    expect(await manager.check(one)).toMatchObject({ status: 'revoked', revocation: { reason: 'log-out' } })
+    expect([await manager.isRevoked(one), await manager.isRevoked(two)]).toEqual([true, false])
+  })
+
+  it('everywhere kills all tokens issued up to and in this second, and lets the next log-in through', async () => {
+    const { manager, ask, now, advance } = setUp()
+    const iats = [-100, -1, 0].map((ago) => now() + ago)
+    const old = await Promise.all(iats.map((iat) => issuer.sign({ iat })))
+    const other = await issuer.sign({ sub: 'bob', iat: now() })
+    await manager.revoke({ sub: 'alice' })
+    advance(1)
+    const next = await issuer.sign({ iat: now() })
+    expect(await Promise.all([...old, other, next].map((token) => ask(token)))).toEqual([
+      'token_revoked',
+      'token_revoked',
+      'token_revoked',
+      'allowed',
+      'allowed',
+    ])
+  })
+
+  it('of everybody kills every token until now, and restore takes it back', async () => {
+    const { manager, ask, now } = setUp()
+    const token = await issuer.sign({ sub: 'bob', iat: now() - 1 })
+    await manager.revokeAll({ reason: 'leaked key' })
+    expect(await ask(token)).toBe('token_revoked')
+    expect(await manager.restore('everything')).toBe(true)
+    expect(await ask(token)).toBe('allowed')
+  })
+
+  it('with issuedBefore null is a ban: later tokens are dead too, until it ends', async () => {
+    const { manager, ask, now, advance } = setUp()
+    await manager.revoke({ sub: 'alice' }, { issuedBefore: null, expiresAt: now() + 100 })
+    advance(50)
+    const token = await issuer.sign({ iat: now(), exp: now() + 600 })
+    expect(await ask(token)).toBe('token_revoked')
+    advance(50)
+    expect(await ask(token)).toBe('allowed')
+  })
+})
+
+describe('no revocation ends before its token does', () => {
+  it('a token whose exp lies 2 hours ahead is refused after 31 minutes and until its end', async () => {
+    const { manager, ask, now, advance } = setUp({ lifetimeMaxSeconds: 7200 })
+    const claims = { iat: now(), exp: now() + 7200 }
+    const [token, living] = [await issuer.sign(claims), await issuer.sign(claims)]
+    await manager.revokeToken(token)
+    for (const minutes of [31, 60, 28]) {
+      advance(minutes * 60)
+      expect([await ask(token), await ask(living)]).toEqual(['token_revoked', 'allowed'])
+    }
+    advance(60 + 4)
+    expect([await ask(token), await ask(living)]).toEqual(['token_revoked', 'allowed'])
+    advance(1)
+    expect([await ask(token), await ask(living)]).toEqual(['token_expired', 'token_expired'])
+  })
+
+  it('by default too, where the gate takes tokens of 30 minutes: the revocation outlives the token', async () => {
+    const { manager, now, advance } = setUp()
+    const token = await issuer.sign({ iat: now(), exp: now() + 7200 })
+    const { expiresAt } = await manager.revokeToken(token)
+    expect(expiresAt).toBe(now() + 7200 + 5 + 300)
+    advance(31 * 60)
+    expect(await manager.check(token)).toMatchObject({ status: 'revoked' })
+  })
+
+  it('a token older than the longest life is refused, so that a revocation by claims cannot be outlived', async () => {
+    const { manager, ask, now, advance } = setUp()
+    const token = await issuer.sign({ iat: now(), exp: now() + 7200 })
+    const { expiresAt } = await manager.revoke({ sub: 'alice' })
+    expect(expiresAt).toBe(now() + 1800 + 5 + 300)
+    for (let passed = 0; passed < 7200; passed += 60) {
+      expect(await ask(token), `after ${passed} s`).toBe(passed <= 1805 ? 'token_revoked' : 'token_expired')
+      advance(60)
+    }
+  })
+
+  it('a token that does not say when it was issued is refused', async () => {
+    const lax = await makeIssuer('ES256', { requiredClaims: [] })
+    const { ask } = setUp({ verifier: lax.verifier })
+    expect(await ask(await lax.sign({ iat: undefined }))).toBe('token_invalid')
+    expect(await ask(await lax.sign({ iat: Date.now() / 1000 + 3600 }))).toBe('token_invalid')
+    expect(await ask(await lax.sign({ exp: undefined }))).toBe('allowed')
+  })
+
+  it('a token without exp lives in the store for the longest life', async () => {
+    const lax = await makeIssuer('ES256', { requiredClaims: [] })
+    const { manager, now } = setUp({ verifier: lax.verifier })
+    expect((await manager.revokeToken(await lax.sign({ exp: undefined }))).expiresAt).toBe(now() + 1800 + 305)
+  })
+
+  it('revoking again with a shorter life keeps the longer one and says so', async () => {
+    const { manager, now } = setUp()
+    const long = await manager.revoke({ sid: 's' }, { expiresAt: now() + 9000, issuedBefore: null })
+    const short = await manager.revoke({ sid: 's' }, { expiresAt: now() + 60, issuedBefore: null })
+    expect([long.expiresAt, short.expiresAt]).toEqual([now() + 9000, now() + 9000])
+  })
+
+  it('a fixed time is exactly that time, with a warning when the token outlives it', async () => {
+    const onWarning = vi.fn()
+    const { manager, now, advance, ask } = setUp({ ttl: 'fixed', lifetimeMaxSeconds: 1800, onWarning })
+    const short = await issuer.sign({ iat: now(), exp: now() + 600 })
+    expect((await manager.revokeToken(short)).expiresAt).toBe(now() + 1800)
+    expect(onWarning).not.toHaveBeenCalled()
+    const long = await issuer.sign({ iat: now() - 1, exp: now() + 7200 })
+    expect((await manager.revokeToken(long)).expiresAt).toBe(now() + 1800)
+    expect(onWarning).toHaveBeenCalledExactlyOnceWith({
+      code: 'REVOCATION_ENDS_EARLY',
+      message: expect.stringContaining('7200 s'),
+    })
+    expect(await ask(long)).toBe('token_revoked')
+    advance(1800)
+    expect(await manager.check(long)).toEqual({ status: 'clear' })
+  })
+
+  it('the tolerance is at least that of the verifier', async () => {
+    const tolerant = await makeIssuer('ES256', { clockToleranceSeconds: 60 })
+    const { manager } = setUp({ verifier: tolerant.verifier })
+    expect(manager.settings.clockToleranceSeconds).toBe(60)
+  })
+})
+
+describe('check answers', () => {
+  it('unknown when the store is away, whatever is asked, and the gate 503', async () => {
+    for (const code of ['ERR_STORE_UNAVAILABLE', 'ERR_STORE_REFUSED'] as const) {
+      const { manager, ask } = setUp({ store: broken(code) })
+      const token = await issuer.sign()
+      for (const asked of [token, { sub: 'alice', jti: '1' }]) {
+        expect(await manager.check(asked)).toMatchObject({ status: 'unknown', cause: { code } })
+        await expect(manager.isRevoked(asked)).rejects.toMatchObject({ code })
+      }
+      expect(await ask(token)).toBe('check_unavailable')
+    }
+  })
+
+  it('without asking the store for a forged token', async () => {
+    const { ask } = setUp({ store: broken() })
+    const attacker = await makeIssuer('ES256')
+    expect(await ask(await attacker.sign())).toBe('token_invalid')
+    expect(await ask('junk')).toBe('token_malformed')
+  })
+
+  it('claims as it does tokens, but unknown where only the token could tell', async () => {
+    const lax = await makeIssuer('ES256', { requiredClaims: [] })
+    const { manager } = setUp({ verifier: lax.verifier })
+    const token = await lax.sign({ jti: undefined })
+    expect(await manager.check({ sub: 'alice' })).toEqual({ status: 'clear' })
+    const { target } = await manager.revokeToken(token)
+    expect(Object.keys(target)).toEqual(['#sha256'])
+    expect(await manager.check({ sub: 'alice' })).toMatchObject({
+      status: 'unknown',
+      cause: { code: 'ERR_TOKEN_UNNAMED' },
+    })
+    expect(await manager.check({ sub: 'alice', jti: 'x' })).toEqual({ status: 'clear' })
+    expect(await manager.check(token)).toMatchObject({ status: 'revoked' })
+    await manager.revoke({ sub: 'alice' })
+    expect(await manager.check({ sub: 'alice' })).toMatchObject({ status: 'revoked' })
+    expect(await manager.restore(target)).toBe(true)
+  })
+
+  it('the revocation that lasts longest, of all that match', async () => {
+    const { manager, now } = setUp()
+    await manager.revoke({ client_id: 'app' }, { expiresAt: now() + 10 })
+    await manager.revoke({ sub: 'alice' }, { expiresAt: now() + 90, reason: 'this' })
+    await manager.revoke({ sub: 'alice', client_id: 'app' }, { expiresAt: now() + 50 })
+    expect(await manager.check({ sub: 'alice', client_id: 'app', iat: now() })).toMatchObject({
+      revocation: { reason: 'this' },
+    })
+  })
+
+  it('an error for a token that is not genuine, and for claims that cannot be compared', async () => {
+    const { manager, ask, now } = setUp()
+    await expect(manager.check('junk')).rejects.toMatchObject({ code: 'ERR_TOKEN_MALFORMED' })
+    await expect(manager.revokeToken('a.b.c')).rejects.toMatchObject({ code: 'ERR_TOKEN_MALFORMED' })
+    await expect(manager.revokeToken(await issuer.sign({ exp: now() - 60 }))).rejects.toMatchObject({
+      code: 'ERR_TOKEN_EXPIRED',
+    })
+    await manager.revoke({ group: 'x' })
+    const groups = { group: Array.from({ length: 100 }, (_, i) => i) }
+    await expect(manager.check(groups)).rejects.toMatchObject({ code: 'ERR_CLAIM_INVALID' })
+    expect(await ask(await issuer.sign(groups))).toBe('token_invalid')
+    await expect(manager.check(null as never)).rejects.toMatchObject({ code: 'ERR_OPTION_INVALID' })
+  })
+
+  it('for opaque tokens by the SHA-256 of themselves and by their claims', async () => {
+    const sessions = new Map([
+      ['s1', { sub: 'alice' }],
+      ['s2', { sub: 'alice' }],
+    ])
+    const iat = Date.now() / 1000 - 5
+    const verifier = new OpaqueVerifier({
+      verify: (token) => (sessions.has(token) ? { ...sessions.get(token), iat } : null),
+    })
+    const { manager, ask } = setUp({ verifier })
+    await manager.revokeToken('s1')
+    expect(await Promise.all(['s1', 's2', 's3'].map((token) => ask(token)))).toEqual([
+      'token_revoked',
+      'allowed',
+      'token_invalid',
+    ])
+    await manager.revoke({ sub: 'alice' })
+    expect(await ask('s2')).toBe('token_revoked')
+  })
+})
+
+describe('the gate compares scopes after everything else', () => {
+  it('all of those asked for, in any form that issuers use', async () => {
+    const { ask, manager } = setUp()
+    const token = await issuer.sign({ scope: 'read write' })
+    expect(await ask(token, { scope: 'read' })).toBe('allowed')
+    expect(await ask(token, { scope: ['read', 'write'] })).toBe('allowed')
+    expect(await ask(token, { scope: 'read admin' })).toBe('scope_insufficient')
+    expect(await ask(await issuer.sign({ scp: ['admin', 5] }), { scope: 'admin' })).toBe('allowed')
+    expect(await ask(await issuer.sign({ scope: 'administrator' }), { scope: 'admin' })).toBe(
+      'scope_insufficient',
+    )
+    await manager.revokeToken(token)
+    expect(await ask(token, { scope: 'admin' })).toBe('token_revoked')
+  })
+})
+
+describe('bad input', () => {
+  const { manager, now } = setUp()
+  it.each<[string, () => Promise<unknown>, string]>([
+    ['an undefined claim', () => manager.revoke({ sub: undefined as never }), 'ERR_TARGET_INVALID'],
+    ['the empty target', () => manager.revoke({}), 'ERR_TARGET_INVALID'],
+    ['the empty target to restore', () => manager.restore({}), 'ERR_TARGET_INVALID'],
+    [
+      'an end in the past',
+      () => manager.revoke({ sub: 'a' }, { expiresAt: now() - 1 }),
+      'ERR_OPTION_INVALID',
+    ],
+    [
+      'milliseconds',
+      () => manager.revoke({ sub: 'a' }, { expiresAt: Date.now() + 1000 }),
+      'ERR_OPTION_INVALID',
+    ],
+    [
+      'an invalid Date',
+      () => manager.revoke({ sub: 'a' }, { issuedBefore: new Date(NaN) }),
+      'ERR_OPTION_INVALID',
+    ],
+    ['a long reason', () => manager.revoke({ sub: 'a' }, { reason: 'x'.repeat(513) }), 'ERR_OPTION_INVALID'],
+    [
+      'an actor that is no text',
+      () => manager.revoke({ sub: 'a' }, { actor: 5 as never }),
+      'ERR_OPTION_INVALID',
+    ],
+    [
+      'claims for revokeToken',
+      () => manager.revokeToken({ claims: { sub: 'a' } } as never),
+      'ERR_OPTION_INVALID',
+    ],
+    ['a limit of zero', () => manager.list({ limit: 0 }), 'ERR_OPTION_INVALID'],
+    ['a cursor that is none', () => manager.list({ cursor: 'x' }), 'ERR_LOG_CHANGED'],
+  ])('%s is an error that says so, and writes nothing', async (_, act, code) => {
+    const before = await manager.store.position()
+    await expect(act()).rejects.toMatchObject({ code })
+    expect(await manager.store.position()).toBe(before)
+  })
+
+  it('a token as text needs a verifier', async () => {
+    const manager = new TokenManager({ store: new MemoryStore() })
+    await expect(manager.revokeToken(await issuer.sign())).rejects.toMatchObject({
+      code: 'ERR_VERIFIER_MISSING',
+    })
+    await expect(manager.check(await issuer.sign())).rejects.toMatchObject({ code: 'ERR_VERIFIER_MISSING' })
+    expect(() => new Gate({ manager, realm: '', retryAfterSeconds: -1 })).toThrow(
+      /verifier[^]*realm[^]*retryAfterSeconds/,
+    )
+  })
+
+  it('settings are checked whole, from options and from the environment', () => {
+    const store = new MemoryStore()
+    expect(
+      () => new TokenManager({ store, lifetimeMaxSeconds: 0, ttl: 'x' as never, skewMarginSeconds: 1.5 }),
+    ).toThrow(/lifetimeMaxSeconds[^]*skewMarginSeconds[^]*ttl/)
+    const env = {
+      RESCIND_LIFETIME_MAX_SECONDS: '3600',
+      RESCIND_TTL: 'fixed',
+      RESCIND_CLOCK_TOLERANCE_SECONDS: '0',
+      RESCIND_SKEW_MARGIN_SECONDS: '60',
+    }
+    expect(TokenManager.fromEnv(env, { store }).settings).toEqual({
+      lifetimeMaxSeconds: 3600,
+      ttl: 'fixed',
+      clockToleranceSeconds: 0,
+      skewMarginSeconds: 60,
+    })
+    const bad = Object.fromEntries(Object.keys(env).map((name) => [name, 'canary']))
+    try {
+      TokenManager.fromEnv(bad, { store })
+      expect.unreachable()
+    } catch (error) {
+      for (const name of Object.keys(env)) expect((error as Error).message).toContain(name)
+      expect((error as Error).message).not.toContain('canary')
+    }
+  })
+})
+
+describe('list, preview and watch', () => {
+  it('list filters by claims, actor and time, page by page', async () => {
+    const { manager, now, advance } = setUp()
+    for (let i = 0; i < 5; i++)
+      await manager.revoke({ sub: `u${i}`, client_id: 'app' }, { actor: i % 2 === 0 ? 'x' : 'y' })
+    advance(10)
+    await manager.revoke({ sub: 'u1' }, { actor: 'x' })
+    const subs = async (query: Parameters<TokenManager['list']>[0]) =>
+      (await manager.list(query)).revocations.map(({ target }) => target.sub)
+    expect(await subs({})).toEqual(['u1', 'u4', 'u3', 'u2', 'u1', 'u0'])
+    expect(await subs({ target: { client_id: 'app' }, actor: 'y' })).toEqual(['u3', 'u1'])
+    expect(await subs({ revokedSince: now() })).toEqual(['u1'])
+    const first = await manager.list({ limit: 4 })
+    expect(first.revocations).toHaveLength(4)
+    expect((await manager.list({ cursor: first.cursor })).revocations).toHaveLength(2)
+  })
+
+  it('preview says what would happen and writes nothing', async () => {
+    const { manager, now, gate } = setUp()
+    expect(await manager.preview({ sub: 'alice' })).toEqual({
+      target: { sub: 'alice' },
+      scope: 'claims',
+      issuedBefore: now(),
+      expiresAt: now() + 2105,
+      effect: 'new',
+      standing: [],
+    })
+    await manager.revoke({ sub: 'alice' }, { reason: 'r' })
+    expect(await manager.preview({ sub: 'alice' })).toMatchObject({
+      effect: 'none',
+      standing: [{ reason: 'r' }],
+    })
+    expect(await manager.preview({ sub: 'alice' }, { issuedBefore: null })).toMatchObject({
+      effect: 'extends',
+      issuedBefore: null,
+    })
+    expect(await manager.preview('everything')).toMatchObject({ scope: 'everything', effect: 'new' })
+    const verdict = await gate.check({
+      authorization: [`Bearer ${await issuer.sign({ sub: 'bob', exp: now() + 100 })}`],
+    })
+    if (!verdict.allowed) throw new Error('denied')
+    expect(await manager.preview(verdict.auth)).toMatchObject({
+      scope: 'token',
+      issuedBefore: null,
+      expiresAt: now() + 405,
+    })
+    expect((await manager.list()).revocations).toHaveLength(1)
+  })
+
+  it('watch tells every change in order, resumes after a position, and ends with its signal or with close', async () => {
+    const { manager } = setUp()
+    const stop = new AbortController()
+    const seen: Change[] = []
+    const watching = (async () => {
+      for await (const change of manager.watch({
+        signal: stop.signal,
+        pollMs: 10,
+        after: await manager.store.position(),
+      }))
+        seen.push(change)
+    })()
+    for (let i = 0; i < 300; i++) await manager.revoke({ sub: `u${i}` })
+    await manager.restore({ sub: 'u0' })
+    await until(() => seen.length === 301, { what: 'all changes' })
+    expect(
+      seen.slice(0, 300).map((change) => change.type === 'revoked' && change.revocation.target.sub),
+    ).toEqual(Array.from({ length: 300 }, (_, i) => `u${i}`))
+    expect(seen[300]).toMatchObject({ type: 'restored', target: { sub: 'u0' } })
+    stop.abort()
+    await watching
+    const resumed = manager.watch({ after: seen[298]!.position })
+    expect((await resumed.next()).value).toEqual(seen[299])
+    expect((await resumed.next()).value).toEqual(seen[300])
+    const last = resumed.next()
+    await sleep(0)
+    await manager.close()
+    expect(await last).toEqual({ done: true, value: undefined })
+  })
+
+  it('watch waits while the store is away, and throws when the log does not hold its position', async () => {
+    const store = new MemoryStore()
+    const original = store.changes.bind(store)
+    let failures = 2
+    store.changes = (after, limit) =>
+      failures-- > 0 ? Promise.reject(new RescindError('ERR_STORE_TIMEOUT', 'slow')) : original(after, limit)
+    const { manager } = setUp({ store })
+    const next = manager.watch({ after: await store.position(), pollMs: 10 }).next()
+    await manager.revoke({ sub: 'a' })
+    expect((await next).value).toMatchObject({ type: 'revoked' })
+    await expect(manager.watch({ after: 'x:1:1' }).next()).rejects.toMatchObject({ code: 'ERR_LOG_CHANGED' })
+  })
+})
+
+it('the store is given targets only as digests, names and values, and never a token', async () => {
+  const store = new MemoryStore()
+  const put = vi.spyOn(store, 'put')
+  const { manager } = setUp({ store })
+  const token = await issuer.sign()
+  await manager.revokeToken(token)
+  const [target] = put.mock.calls[0] as [ParsedTarget]
+  expect(target.digest).toMatch(/^[A-Za-z0-9_-]{22}$/)
+  const signature = token.split('.')[2] as string
+  expect(JSON.stringify(put.mock.calls)).not.toContain(signature.slice(0, 16))
+})
