@@ -1,6 +1,7 @@
 /** An issuer for tests: keys and signed tokens of every algorithm. */
 import { randomUUID } from 'node:crypto'
 import { type CryptoKey, exportJWK, generateKeyPair, type JWK, type JWTPayload, SignJWT } from 'jose'
+import { rememberToken } from './canary.js'
 import { JwtVerifier, type JwtVerifierOptions } from '../../src/token/jwt-verifier.js'
 
 export const ISSUER = 'https://as.example'
@@ -38,7 +39,7 @@ export async function makeIssuer(
     publicKey,
     jwk: { ...(await exportJWK(publicKey)), alg: algorithm },
     verifier,
-    sign: (claims = {}, header = {}) => {
+    sign: async (claims = {}, header = {}) => {
       const now = Math.floor(Date.now() / 1000)
       const all: JWTPayload = {
         ...{
@@ -52,9 +53,13 @@ export async function makeIssuer(
         },
         ...claims,
       }
-      return new SignJWT(Object.fromEntries(Object.entries(all).filter(([, value]) => value !== undefined)))
+      const token = await new SignJWT(
+        Object.fromEntries(Object.entries(all).filter(([, value]) => value !== undefined)),
+      )
         .setProtectedHeader({ alg: algorithm, typ: 'at+jwt', ...header })
         .sign(key)
+      rememberToken(token)
+      return token
     },
   }
 }

@@ -5,6 +5,7 @@ import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { Redis } from 'ioredis'
+import { keysWithTokens } from './canary.js'
 import { freePort } from './free-port.js'
 import { spawnLeashed, whenThisProcessEnds } from './leash.js'
 import { type RedisBinary, redisServerBinary } from './redis-binary.js'
@@ -179,11 +180,34 @@ export class RedisServer implements AsyncDisposable {
     await this.#boot()
   }
 
-  /** Ends the server, frozen or not, and removes its folder. May be called more than once. */
+  /**
+   * Ends the server, frozen or not, and removes its folder. May be called more than once. Fails when the server
+   * holds a part of any token that this test process issued.
+   */
   async stop(): Promise<void> {
+    const leaks = this.isRunning && !this.#frozen ? await this.#tokens() : []
     await this.#end()
     await rm(this.dir, { recursive: true, force: true })
     this.#leaveDir()
+    if (leaks.length > 0) throw new Error(`Redis holds parts of tokens, under ${leaks.join(', ')}`)
+  }
+
+  async #tokens(): Promise<string[]> {
+    const redis = new Redis({
+      path: this.socketPath,
+      ...(this.password === undefined ? {} : { password: this.password }),
+      retryStrategy: null,
+      commandTimeout: commandTimeoutMs,
+    })
+    // A server that lets nobody in any more, or is ending, cannot be searched.
+    redis.on('error', () => undefined)
+    try {
+      return await keysWithTokens(redis)
+    } catch {
+      return []
+    } finally {
+      redis.disconnect()
+    }
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
