@@ -1,5 +1,6 @@
 /** The example API: log in, call a protected route, log out, and the same token is refused everywhere. */
 import { randomUUID } from 'node:crypto'
+import { setTimeout as sleep } from 'node:timers/promises'
 import express, { type ErrorRequestHandler, type Express } from 'express'
 import { generateKeyPair, SignJWT } from 'jose'
 import { Gate, hasCode, JwtVerifier, RescindError, type Store, TokenManager } from 'rescind'
@@ -13,7 +14,10 @@ const TOKEN_LIFE_SECONDS = 900
 const USER_LENGTH_MAX = 64
 
 /** Makes the API with a key of its own: tokens of an earlier run are not accepted. */
-export async function makeApp(store: Store, env: NodeJS.ProcessEnv): Promise<{ app: Express; manager: TokenManager }> {
+export async function makeApp(
+  store: Store,
+  env: NodeJS.ProcessEnv,
+): Promise<{ app: Express; manager: TokenManager }> {
   const { publicKey, privateKey } = await generateKeyPair('ES256')
   const verifier = new JwtVerifier({ issuer: ISSUER, audience: AUDIENCE, algorithms: ['ES256'], publicKey })
   const manager = TokenManager.fromEnv(env, { store, verifier })
@@ -34,10 +38,13 @@ export async function makeApp(store: Store, env: NodeJS.ProcessEnv): Promise<{ a
   app.post('/login', async (request, response) => {
     const user = (request.body as { user?: unknown } | undefined)?.user
     if (typeof user !== 'string' || user === '' || user.length > USER_LENGTH_MAX || !user.isWellFormed()) {
-      response.status(400).json({ error: `send {"user":"alice"}: a text of 1 to ${USER_LENGTH_MAX} characters` })
+      response
+        .status(400)
+        .json({ error: `send {"user":"alice"}: a text of 1 to ${USER_LENGTH_MAX} characters` })
       return
     }
     // An example: a real API asks for a password here.
+    await afterLogOut(manager, user)
     const token = await new SignJWT({ client_id: CLIENT_ID, scope: 'me' })
       .setProtectedHeader({ alg: 'ES256', typ: 'at+jwt' })
       .setIssuer(ISSUER)
@@ -63,12 +70,27 @@ export async function makeApp(store: Store, env: NodeJS.ProcessEnv): Promise<{ a
   })
 
   app.post('/logout-everywhere', requireToken(gate), async (request, response) => {
-    await manager.revoke({ iss: ISSUER, sub: request.auth!.claims.sub as string }, { reason: 'log-out everywhere' })
+    await manager.revoke(
+      { iss: ISSUER, sub: request.auth!.claims.sub as string },
+      { reason: 'log-out everywhere' },
+    )
     response.status(204).end()
   })
 
   app.use(answerFailure)
   return { app, manager }
+}
+
+/**
+ * "Log out everywhere" kills every token of its second (`issuedBefore` is inclusive), so a log-in in that same
+ * second waits for the next one. A store that is away does not keep anybody from logging in.
+ */
+async function afterLogOut(manager: TokenManager, user: string): Promise<void> {
+  const iat = Math.floor(manager.now())
+  const result = await manager.check({ iss: ISSUER, sub: user, jti: randomUUID(), iat })
+  if (result.status === 'revoked' && result.revocation.issuedBefore === iat) {
+    await sleep((iat + 1 - manager.now()) * 1000 + 1)
+  }
 }
 
 /** A revocation that could not be stored is 503: the client must not believe that it is logged out. */
@@ -77,9 +99,18 @@ const answerFailure: ErrorRequestHandler = (error: unknown, _request, response, 
     console.error(`${error.code}: ${error.message}`)
     response.status(hasCode(error, 'ERR_OPTION_INVALID') ? 400 : 503)
     response.set('retry-after', '1').type('application/problem+json')
-    response.send(JSON.stringify({ title: 'Not done', status: response.statusCode, detail: 'Try again', code: error.code }))
+    response.send(
+      JSON.stringify({
+        title: 'Not done',
+        status: response.statusCode,
+        detail: 'Try again',
+        code: error.code,
+      }),
+    )
     return
   }
   const status = (error as { status?: unknown } | null)?.status
-  response.status(typeof status === 'number' && status >= 400 && status < 500 ? status : 500).json({ error: 'the request failed' })
+  response
+    .status(typeof status === 'number' && status >= 400 && status < 500 ? status : 500)
+    .json({ error: 'the request failed' })
 }

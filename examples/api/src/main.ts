@@ -6,6 +6,9 @@ import { makeApp } from './app.js'
 const PORT_NORMAL = 3000
 const STOP_TIMEOUT_MS = 3000
 
+/** What is wrong, in one line for a person. */
+class Refusal extends Error {}
+
 try {
   await main(process.env)
 } catch (error) {
@@ -19,7 +22,9 @@ async function main(env: NodeJS.ProcessEnv): Promise<void> {
   const store = openStore(env)
   await store.ping().catch(async (error: unknown) => {
     await store.close()
-    throw new Refusal(`Redis is set, but cannot be used: ${error instanceof Error ? error.message : 'no answer'}`)
+    throw new Refusal(
+      `Redis is set, but cannot be used: ${error instanceof Error ? error.message : 'no answer'}`,
+    )
   })
   const { app } = await makeApp(store, env)
   const server = app.listen(port)
@@ -27,7 +32,13 @@ async function main(env: NodeJS.ProcessEnv): Promise<void> {
     server.once('listening', resolve)
     server.once('error', (error: NodeJS.ErrnoException) => {
       const busy = `Port ${port} is in use; stop what uses it, or set PORT to another one`
-      reject(new Refusal(error.code === 'EADDRINUSE' ? busy : `Cannot listen on port ${port}: ${error.code ?? error.message}`))
+      reject(
+        new Refusal(
+          error.code === 'EADDRINUSE'
+            ? busy
+            : `Cannot listen on port ${port}: ${error.code ?? error.message}`,
+        ),
+      )
     })
   }).catch(async (error: unknown) => {
     await store.close()
@@ -44,13 +55,11 @@ async function main(env: NodeJS.ProcessEnv): Promise<void> {
   process.once('SIGTERM', stop)
 }
 
-/** What is wrong, in one line for a person. */
-class Refusal extends Error {}
-
 function portOf(env: NodeJS.ProcessEnv): number {
   const text = env.PORT ?? ''
   if (text === '') return PORT_NORMAL
-  if (!/^\d{1,5}$/.test(text) || Number(text) > 65_535) throw new Refusal('PORT must be a whole number from 0 to 65535')
+  if (!/^\d{1,5}$/.test(text) || Number(text) > 65_535)
+    throw new Refusal('PORT must be a whole number from 0 to 65535')
   return Number(text)
 }
 

@@ -1,6 +1,5 @@
 import { setTimeout as sleep } from 'node:timers/promises'
 import { describe, expect, it, vi } from 'vitest'
-import type { ParsedTarget } from '../src/core/target.js'
 import { RescindError } from '../src/errors.js'
 import { type Policy, Gate } from '../src/gate.js'
 import { MemoryStore } from '../src/stores/memory.js'
@@ -461,7 +460,7 @@ it('the store is given targets only as digests, names and values, and never a to
   const { manager } = setUp({ store })
   const token = await issuer.sign()
   await manager.revokeToken(token)
-  const [target] = put.mock.calls[0] as [ParsedTarget]
+  const [target] = put.mock.calls[0]!
   expect(target.digest).toMatch(/^[A-Za-z0-9_-]{22}$/)
   const signature = token.split('.')[2] as string
   expect(JSON.stringify(put.mock.calls)).not.toContain(signature.slice(0, 16))

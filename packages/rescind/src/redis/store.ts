@@ -34,6 +34,7 @@ import {
   type Probe,
   type PutOptions,
   shapeKey,
+  SHAPES_MAX,
   type Store,
 } from '../stores/store.js'
 import { Breaker } from './breaker.js'
@@ -59,6 +60,8 @@ export interface RedisStoreEvent {
 
 const NAMESPACE = /^[A-Za-z0-9._-]{1,64}$/
 const LIST_CHUNK_RECORDS = 512
+/** Shapes that one node knows, with those that went out of use in its life. */
+const KNOWN_SHAPES_MAX = 2 * SHAPES_MAX
 const NO_SHAPES: StoredShapes = { epoch: '', shapes: [] }
 /** Time-outs in a row that open the circuit, and how often it is tried again. */
 const CIRCUIT = { timeoutsMax: 5, retryMs: 100 }
@@ -234,12 +237,15 @@ export class RedisStore implements Store {
   /** One MGET; a second one only when a shape came into use that this node did not know. */
   async #find(client: RedisClient, probe: Probe): Promise<Held[]> {
     for (;;) {
-      const digests = [...probe(this.#shapes.shapes)]
+      const probed = this.#shapes
+      const digests = [...probe(probed.shapes)]
       const [shapesText = null, ...texts] = await client.mget(
         this.#key('shapes'),
         ...digests.map((digest) => this.#recordKey(digest)),
       )
-      if (shapesText !== this.#shapesText && this.#learnShapes(shapesText)) continue
+      if (shapesText !== this.#shapesText) this.#learnShapes(shapesText)
+      // Whoever learned of a new shape meanwhile, this check has not looked under it.
+      if (this.#shapes !== probed && hasOthers(this.#shapes, probed)) continue
       const found: Held[] = []
       for (const [i, text] of texts.entries()) {
         if (text === null) continue
@@ -250,10 +256,10 @@ export class RedisStore implements Store {
   }
 
   /**
-   * Takes over the shapes that Redis tells of; true when there are more than before. Shapes are never
-   * forgotten in a node's life: were only that key lost, the records would still be found.
+   * Takes over the shapes that Redis tells of, beside those known before: were only that key lost, the records
+   * would still be found.
    */
-  #learnShapes(text: string | null): boolean {
+  #learnShapes(text: string | null): void {
     const told = text === null ? NO_SHAPES : parseShapes(text)
     const before = this.#shapes
     if (before.epoch !== '' && told.epoch !== before.epoch) {
@@ -264,9 +270,13 @@ export class RedisStore implements Store {
     }
     const known = new Map(before.shapes.map((shape) => [shapeKey(shape), shape]))
     for (const shape of told.shapes) known.set(shapeKey(shape), shape)
+    // The bound: shapes of long ago are given up for those that are told of.
+    if (known.size > KNOWN_SHAPES_MAX) {
+      known.clear()
+      for (const shape of told.shapes) known.set(shapeKey(shape), shape)
+    }
     this.#shapesText = text
     this.#shapes = { epoch: told.epoch, shapes: [...known.values()] }
-    return known.size > before.shapes.length
   }
 
   #changeParameters(
@@ -392,6 +402,12 @@ export class RedisStore implements Store {
   #key(name: string): string {
     return this.#prefix + name
   }
+}
+
+/** True when some shape of `now` was not among those of `before`. */
+function hasOthers(now: StoredShapes, before: StoredShapes): boolean {
+  const known = new Set(before.shapes.map(shapeKey))
+  return now.shapes.some((shape) => !known.has(shapeKey(shape)))
 }
 
 function stateOf([, text]: [number, string | null]): State {

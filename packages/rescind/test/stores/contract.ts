@@ -59,6 +59,14 @@ export function describeStore(name: string, start: () => Promise<StoreUnderTest>
       expect(await find({ sub: 'y' }, other)).toEqual([])
     })
 
+    it('finds a target of a new shape in every one of many checks at once, also on a node that asks for the first time', async () => {
+      for (const target of [{ [`first_${randomUUID()}`]: 'x' }, { [`second_${randomUUID()}`]: 'x' }]) {
+        await put(target)
+        const found = await Promise.all(Array.from({ length: 20 }, () => find(target, other)))
+        expect(found.map(({ length }) => length)).toEqual(Array(20).fill(1))
+      }
+    })
+
     it('finds the empty target for every token', async () => {
       await store.put(EVERYTHING, entry({ issuedBefore: now }), { now })
       expect(await find(fresh())).toHaveLength(1)

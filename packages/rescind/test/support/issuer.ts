@@ -1,6 +1,6 @@
 /** An issuer for tests: keys and signed tokens of every algorithm. */
 import { randomUUID } from 'node:crypto'
-import { type CryptoKey, exportJWK, generateKeyPair, type JWK, type JWTPayload, SignJWT } from 'jose'
+import { type CryptoKey, exportJWK, generateKeyPair, type JWK, SignJWT } from 'jose'
 import { rememberToken } from './canary.js'
 import { JwtVerifier, type JwtVerifierOptions } from '../../src/token/jwt-verifier.js'
 
@@ -14,7 +14,7 @@ export interface Issuer {
   readonly jwk: JWK
   readonly verifier: JwtVerifier
   /** A signed access token (RFC 9068). Claims set to `undefined` are left out. */
-  sign(claims?: JWTPayload, header?: { typ?: string; kid?: string }): Promise<string>
+  sign(claims?: Record<string, unknown>, header?: { typ?: string; kid?: string }): Promise<string>
 }
 
 export async function makeIssuer(
@@ -41,7 +41,7 @@ export async function makeIssuer(
     verifier,
     sign: async (claims = {}, header = {}) => {
       const now = Math.floor(Date.now() / 1000)
-      const all: JWTPayload = {
+      const all: Record<string, unknown> = {
         ...{
           iss: ISSUER,
           aud: AUDIENCE,

@@ -60,9 +60,7 @@ describe.each(['HS256', 'RS256', 'ES256', 'EdDSA'])('a revoked %s token', (algor
       }
     }
     // The test can fail: a token that was not revoked passes, in its own spelling.
-    const another = await issuer.sign(
-      claims.jti === undefined && 'jti' in claims ? { ...claims, sub: 'bob' } : {},
-    )
+    const another = await issuer.sign({ ...claims, sub: 'bob' })
     const gate = new Gate({ manager })
     expect(await gate.check({ authorization: [`Bearer ${another}`] })).toMatchObject({ allowed: true })
   })

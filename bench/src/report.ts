@@ -1,0 +1,109 @@
+/** A finished run, as JSON, as text for a terminal and as Markdown. Pure. */
+import type { Machine } from './machine.js'
+import type { Outcome, Result } from './measure.js'
+
+export interface Report extends Outcome {
+  readonly name: string
+  readonly unit: string
+  readonly rounds: number
+  readonly quick: boolean
+  readonly machine: Machine
+}
+
+export function toJson(report: Report): string {
+  return JSON.stringify(report)
+}
+
+export function toText(report: Report): string {
+  const { name, unit, rounds, quick, machine, skipped } = report
+  const warning = quick ? ' (--quick: the numbers mean nothing)' : ''
+  return [
+    `${name}: ${unit}, median of ${rounds} rounds${warning}`,
+    '',
+    ...aligned(resultTable(report)),
+    '',
+    'Ratios, larger is better for rescind:',
+    ...aligned(ratioTable(report)),
+    ...skipped.map(({ system, why }) => `SKIPPED ${system}: ${why}`),
+    '',
+    machineLine(machine),
+  ].join('\n')
+}
+
+/** The tables of a run, for `docs/benchmarks.md`. */
+export function toMarkdown(report: Report, date: Date): string {
+  const { rounds, unit, skipped, machine } = report
+  return [
+    `Measured on ${date.toISOString().slice(0, 10)}, ${rounds} rounds, load ${machine.loadBefore} before. In ${unit}:`,
+    '',
+    ...markdown(resultTable(report)),
+    '',
+    'Ratios, larger is better for Rescind:',
+    '',
+    ...markdown(ratioTable(report)),
+    ...skipped.flatMap(({ system, why }) => ['', `Skipped: \`${system}\`: ${why}.`]),
+  ].join('\n')
+}
+
+export function machineToMarkdown({ cpu, cores, memoryGiB, system, node, versions }: Machine): string {
+  return markdown([
+    ['what', 'which'],
+    ['processor', `${cpu}, ${cores} cores, ${memoryGiB} GiB`],
+    ['system', system],
+    ['Node.js', node],
+    ...Object.entries(versions),
+  ]).join('\n')
+}
+
+type Table = readonly (readonly string[])[]
+
+function resultTable({ results }: Report): Table {
+  const cell = (value: number | undefined) => (value === undefined ? '–' : format(value))
+  const row = ({ system, median, min, max, cpu, serverCpu }: Result) => [
+    system,
+    ...[median, min, max, cpu, serverCpu].map(cell),
+  ]
+  return [['system', 'median', 'min', 'max', 'client CPU, µs', 'Redis CPU, µs'], ...results.map(row)]
+}
+
+function ratioTable({ ratios, cpuRatios }: Report): Table {
+  const row = ([name, value]: [string, number]) => {
+    const cpu = cpuRatios[name]
+    return [name, value.toFixed(2), cpu === undefined ? '–' : cpu.toFixed(2)]
+  }
+  return [['ratio', 'by the unit', 'by client CPU'], ...Object.entries(ratios).map(row)]
+}
+
+function machineLine({ cpu, cores, memoryGiB, system, node, versions, loadBefore }: Machine): string {
+  const libraries = Object.entries(versions).map(([name, version]) => `${name} ${version}`)
+  return (
+    `Machine: ${cpu}, ${cores} cores, ${memoryGiB} GiB, ${system}, load ${loadBefore} before; ` +
+    `Node.js ${node}, ${libraries.join(', ')}.`
+  )
+}
+
+function format(value: number): string {
+  return value >= 1000 ? value.toFixed(0) : value >= 10 ? value.toFixed(1) : value.toFixed(2)
+}
+
+/** Text to the left, numbers to the right. */
+function aligned(table: Table): string[] {
+  const widths = (table[0] ?? []).map((_, column) =>
+    Math.max(...table.map((row) => (row[column] ?? '').length)),
+  )
+  return table.map((row) =>
+    row
+      .map((text, i) => (i === 0 ? text.padEnd(widths[i] as number) : text.padStart(widths[i] as number)))
+      .join('  '),
+  )
+}
+
+function markdown(table: Table): string[] {
+  const line = (cells: readonly string[]) => `| ${cells.join(' | ')} |`
+  const [head = [], ...rows] = table
+  return [
+    line(head),
+    line(head.map((_, i) => (i === 0 ? '---' : '--:'))),
+    ...rows.map(([name = '', ...cells]) => line([`\`${name}\``, ...cells])),
+  ]
+}

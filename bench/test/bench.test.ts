@@ -1,0 +1,186 @@
+/** The benchmarks as they are run: over the command line, small. Nothing here asserts a speed. */
+import { type ChildProcess, spawn } from 'node:child_process'
+import { existsSync, readdirSync, readFileSync } from 'node:fs'
+import { chmod, mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
+import { fileURLToPath } from 'node:url'
+import { afterEach, beforeEach, describe, expect, test } from 'vitest'
+import { until } from '../../packages/rescind/test/support/until.js'
+import { BENCHMARKS } from '../src/benchmarks.js'
+import { postgresVersion } from '../src/postgres-server.js'
+
+const root = fileURLToPath(new URL('../../', import.meta.url))
+const main = fileURLToPath(new URL('../src/main.ts', import.meta.url))
+const runTimeoutMs = 120_000
+
+let temporaryDir: string
+
+beforeEach(async () => {
+  temporaryDir = await mkdtemp(join(tmpdir(), 'rescind-bench-'))
+  // PostgreSQL, which does not run as root, must be able to reach its folder in it.
+  await chmod(temporaryDir, 0o755)
+})
+
+afterEach(() => rm(temporaryDir, { recursive: true, force: true }))
+
+interface Ended {
+  code: number | null
+  signal: string | null
+  stdout: string
+  stderr: string
+}
+
+function start(args: string[]): { child: ChildProcess; ended: Promise<Ended> } {
+  const child = spawn(process.execPath, ['--import', 'tsx', main, ...args], {
+    cwd: root,
+    env: { ...process.env, TMPDIR: temporaryDir },
+    stdio: ['ignore', 'pipe', 'pipe'],
+  })
+  let stdout = ''
+  let stderr = ''
+  child.stdout.setEncoding('utf8').on('data', (text: string) => (stdout += text))
+  child.stderr.setEncoding('utf8').on('data', (text: string) => (stderr += text))
+  const ended = new Promise<Ended>((resolve) => {
+    child.once('close', (code, signal) => resolve({ code, signal, stdout, stderr }))
+  })
+  return { child, ended }
+}
+
+const run = (...args: string[]) => start(args).ended
+
+/** What a run has left in its temporary folder; tsx keeps its own cache there. */
+const leftovers = () => readdirSync(temporaryDir).filter((name) => !/^tsx-|^node-/.test(name))
+
+describe.each(BENCHMARKS)('the benchmark $name', ({ name, unit, comparisons }) => {
+  test(
+    'prints one JSON object with a result for every system and every ratio',
+    async () => {
+      const { code, stdout, stderr } = await run(name, '--quick', '--json')
+      expect(stderr, 'standard error').toSatisfy((text: string) =>
+        /^(bench: SKIPPED pg-50: .*\n)?$/.test(text),
+      )
+      expect(code).toBe(0)
+      const report = JSON.parse(stdout)
+      expect(report).toMatchObject({ name, unit, quick: true, rounds: 2 })
+
+      const skipped = report.skipped.map(({ system }: { system: string }) => system)
+      // Only where there is no PostgreSQL may a system be absent, and never in silence.
+      expect(skipped.filter((system: string) => system !== 'pg-50')).toEqual([])
+      expect(stderr.includes('SKIPPED')).toBe(skipped.length > 0)
+
+      const wanted = comparisons.filter(([peer]) => !skipped.includes(peer))
+      expect(Object.keys(report.ratios)).toEqual(wanted.map(([peer, ours]) => `${peer}/${ours}`))
+      for (const value of [...Object.values(report.ratios), ...Object.values(report.cpuRatios)]) {
+        expect(value).toSatisfy(isPositive)
+      }
+
+      const systems = report.results.map(({ system }: { system: string }) => system)
+      expect(new Set(systems).size).toBe(systems.length)
+      for (const system of wanted.flat()) expect(systems).toContain(system)
+      for (const { median, min, max, cpu = 1, serverCpu = 1 } of report.results) {
+        for (const value of [median, min, max, cpu, serverCpu]) expect(value).toSatisfy(isPositive)
+        expect(min).toBeLessThanOrEqual(median)
+        expect(median).toBeLessThanOrEqual(max)
+      }
+      expect(report.machine).toMatchObject({ node: process.version })
+      expect(report.machine.versions).toHaveProperty('rescind')
+      expect(leftovers()).toEqual([])
+    },
+    runTimeoutMs,
+  )
+})
+
+describe('the command line', () => {
+  test('lists the benchmarks when none is named', async () => {
+    const { code, stdout, stderr } = await run()
+    expect({ code, stderr }).toEqual({ code: 0, stderr: '' })
+    for (const { name, summary } of BENCHMARKS)
+      expect(stdout).toMatch(new RegExp(`${name}.*${summary.slice(0, 10)}`))
+  })
+
+  test('explains its options', async () => {
+    const { code, stdout } = await run('--help')
+    expect(code).toBe(0)
+    for (const option of ['--json', '--rounds', '--quick']) expect(stdout).toContain(option)
+  })
+
+  test.each([[['nothing']], [['check', '--fast']], [['check', '--rounds', '51']]])(
+    'ends %j with one line and code 2',
+    async (args) => {
+      const { code, stdout, stderr } = await run(...args)
+      expect({ code, stdout }).toEqual({ code: 2, stdout: '' })
+      expect(stderr).toMatch(/^bench: [^\n]*check, verify, memory[^\n]*\n$/)
+    },
+  )
+
+  test('prints a table with a ratio below it when JSON is not asked for', async () => {
+    const { stdout } = await run('memory', '--quick', '--rounds', '1')
+    expect(stdout).toMatch(/^memory: bytes per revocation in Redis, median of 1 rounds/)
+    expect(stdout).toMatch(/^rescind +\d/m)
+    expect(stdout).toMatch(/^jti-key\/rescind +\d/m)
+  })
+})
+
+describe.skipIf(!existsSync('/proc/self/task'))('a run that is ended', async () => {
+  const hasPostgres = (await postgresVersion()) !== undefined
+  const wanted = [/redis-server/, ...(hasPostgres ? [/postgres: checkpointer/] : [])]
+  /** The servers run, with their own children, and so do several systems. */
+  const isComplete = (lines: string[]) =>
+    wanted.every((pattern) => lines.some((line) => pattern.test(line))) &&
+    lines.filter((line) => /worker\.ts/.test(line)).length >= 5
+
+  test.each(['SIGINT', 'SIGKILL'] as const)(
+    'by %s in the middle leaves no process',
+    async (signal) => {
+      const { child, ended } = start(['check', '--quick', '--rounds', '50'])
+      const pid = child.pid as number
+      const tree = await until(
+        () => {
+          const pids = descendants(pid)
+          return isComplete(pids.map(commandLine)) && pids
+        },
+        { what: 'the servers and the systems to run', timeoutMs: 60_000 },
+      )
+      child.kill(signal)
+      expect(await ended).toMatchObject({ signal, stdout: '' })
+      await until(() => !tree.some(isAlive), { what: 'every child to end', timeoutMs: 20_000 })
+      // Killed outright, it cannot remove its folders.
+      if (signal === 'SIGINT') expect(leftovers()).toEqual([])
+    },
+    runTimeoutMs,
+  )
+})
+
+function isPositive(value: unknown): boolean {
+  return typeof value === 'number' && Number.isFinite(value) && value > 0
+}
+
+function descendants(pid: number): number[] {
+  try {
+    const children = readFileSync(`/proc/${pid}/task/${pid}/children`, 'utf8')
+      .split(' ')
+      .filter(Boolean)
+      .map(Number)
+    return children.flatMap((child) => [child, ...descendants(child)])
+  } catch {
+    return []
+  }
+}
+
+function commandLine(pid: number): string {
+  try {
+    return readFileSync(`/proc/${pid}/cmdline`, 'utf8').replaceAll('\0', ' ')
+  } catch {
+    return ''
+  }
+}
+
+function isAlive(pid: number): boolean {
+  try {
+    // A zombie has ended; only its parent, which may be gone too, has not asked for its code.
+    return !/^State:\s+Z/m.test(readFileSync(`/proc/${pid}/status`, 'utf8'))
+  } catch {
+    return false
+  }
+}
