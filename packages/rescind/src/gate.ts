@@ -50,6 +50,8 @@ export type Verdict =
   | { readonly allowed: false; readonly denial: Denial; readonly cause?: RescindError }
 
 const HEADER_ONLY: readonly TokenSource[] = ['header']
+const SOURCES: readonly TokenSource[] = ['header', 'form', 'query']
+const NO_POLICY: Policy = {}
 const NO_HEADERS = {}
 /** RFC 6750 §2.3: a 2xx answer to a token in the query must not be cached by others. */
 const PRIVATE = { 'cache-control': 'private' }
@@ -65,6 +67,8 @@ export class Gate {
   readonly #verifier: Verifier
   readonly #context: DenialContext
   readonly #onUnknown: (cause: RescindError) => void
+  /** Those found to be in order, so that each is checked once. */
+  readonly #policies = new WeakSet<Policy>()
 
   /** Throws `ERR_CONFIG_INVALID` when the manager has no verifier or an option cannot be used. */
   constructor(options: GateOptions) {
@@ -83,8 +87,11 @@ export class Gate {
     this.#onUnknown = options.onUnknown ?? (() => undefined)
   }
 
-  /** Decides about one request. */
-  async check(head: RequestHead, policy: Policy = {}): Promise<Verdict> {
+  /**
+   * Decides about one request. A policy that cannot be understood (`{ scopes: … }` for `{ scope: … }`) lets
+   * nobody in: 503, and `onUnknown` is told `ERR_OPTION_INVALID`.
+   */
+  async check(head: RequestHead, policy: Policy = NO_POLICY): Promise<Verdict> {
     try {
       return await this.#check(head, policy)
     } catch (error) {
@@ -97,6 +104,10 @@ export class Gate {
   }
 
   async #check(head: RequestHead, policy: Policy): Promise<Verdict> {
+    if (!this.#policies.has(policy)) {
+      checkPolicy(policy)
+      this.#policies.add(policy)
+    }
     const credentials = readCredentials(head, policy.tokenFrom ?? HEADER_ONLY)
     switch (credentials.status) {
       case 'missing':
@@ -164,6 +175,24 @@ export class Gate {
   #deny(code: DenialCode, detail?: string): Verdict {
     return { allowed: false, denial: makeDenial(code, this.#context, { detail }) }
   }
+}
+
+/** Throws for what a typed caller cannot write: a misspelt option must not open a route. */
+function checkPolicy(policy: Policy): void {
+  const { scope, tokenFrom } = policy
+  const isText = (value: unknown) => typeof value === 'string'
+  const isList = (value: unknown) => Array.isArray(value) && value.every(isText)
+  const wrong =
+    Object.keys(policy).find((name) => name !== 'scope' && name !== 'tokenFrom') ??
+    (scope === undefined || isText(scope) || isList(scope) ? undefined : 'scope') ??
+    (tokenFrom === undefined || (isList(tokenFrom) && tokenFrom.every((source) => SOURCES.includes(source)))
+      ? undefined
+      : 'tokenFrom')
+  if (wrong === undefined) return
+  throw new RescindError(
+    'ERR_OPTION_INVALID',
+    `the policy of a route has an option "${wrong}" that cannot be used`,
+  )
 }
 
 /** The scopes of a token: `scope` as text with spaces (RFC 9068 §2.2.3), or a list; else `scp`, as some issuers name it. */

@@ -282,6 +282,27 @@ describe('the gate compares scopes after everything else', () => {
   })
 })
 
+describe('a policy that a typed caller could not write', () => {
+  it.each<[string, unknown]>([
+    ['a misspelt option', { scopes: ['admin'] }],
+    ['a scope that is no text', { scope: 5 }],
+    ['scopes that are no texts', { scope: [['admin']] }],
+    ['a source that there is not', { tokenFrom: ['cookie'] }],
+    ['a source as text', { tokenFrom: 'header' }],
+  ])('%s lets nobody in, and the cause is told', async (_, policy) => {
+    const { manager } = setUp()
+    const causes: RescindError[] = []
+    const gate = new Gate({ manager, onUnknown: (cause) => causes.push(cause) })
+    const head = { authorization: [`Bearer ${await issuer.sign({ scope: 'admin' })}`] }
+    for (let i = 1; i <= 2; i++) {
+      expect(await gate.check(head, policy as Policy)).toMatchObject({
+        denial: { code: 'check_unavailable' },
+      })
+      expect(causes.map(({ code }) => code)).toEqual(Array(i).fill('ERR_OPTION_INVALID'))
+    }
+  })
+})
+
 describe('bad input', () => {
   const { manager, now } = setUp()
   it.each<[string, () => Promise<unknown>, string]>([

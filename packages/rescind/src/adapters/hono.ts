@@ -34,7 +34,7 @@ export function requireToken(
     c.set('auth', verdict.auth)
     remember(c.req.raw, verdict.auth)
     await next()
-    for (const [name, value] of [] as string[][]) {
+    for (const [name, value] of Object.entries(verdict.headers)) {
       if (!c.res.headers.has(name)) c.header(name, value)
     }
     return undefined

@@ -95,6 +95,8 @@ export class JwtVerifier implements Verifier {
       if (this.#typs !== null && (typeof typ !== 'string' || !this.#typs.includes(mediaType(typ)))) {
         return invalid('ERR_TOKEN_INVALID', 'The token is of another type')
       }
+      const isNull = this.#options.requiredClaims?.some((name) => payload[name] === null) === true
+      if (isNull) return invalid('ERR_TOKEN_INVALID', 'A claim that is needed is null')
       return { status: 'valid', token: new VerifiedToken(payload, token.slice(0, token.lastIndexOf('.'))) }
     } catch (error) {
       return failureOf(error)

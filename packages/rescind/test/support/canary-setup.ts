@@ -16,7 +16,7 @@ for (const stream of [process.stdout, process.stderr]) {
   stream.write = ((...parts: unknown[]) => {
     search(parts.slice(0, 1))
     return write(...parts)
-  }) as typeof stream.write
+  })
 }
 for (const level of ['log', 'info', 'warn', 'error', 'debug'] as const) {
   const print = console[level].bind(console)

@@ -2,7 +2,7 @@ import { createServer } from 'node:http'
 import { generateKeyPairSync } from 'node:crypto'
 import { exportSPKI, type CryptoKey, SignJWT, UnsecuredJWT } from 'jose'
 import { afterEach, describe, expect, it } from 'vitest'
-import { RescindError } from '../../src/errors.js'
+import type { RescindError } from '../../src/errors.js'
 import { ALGORITHMS, JwtVerifier, type JwtVerifierOptions } from '../../src/token/jwt-verifier.js'
 import { OpaqueVerifier } from '../../src/token/opaque-verifier.js'
 import { freePort } from '../support/free-port.js'
@@ -89,6 +89,8 @@ describe('JwtVerifier refuses', () => {
       [{ iat: at - 1010 }, 'ERR_TOKEN_EXPIRED'],
       [{ iss: 'https://as.example/' }, 'ERR_TOKEN_INVALID'],
       [{ aud: 'other' }, 'ERR_TOKEN_INVALID'],
+      [{ sub: null }, 'ERR_TOKEN_INVALID'],
+      [{ jti: null }, 'ERR_TOKEN_INVALID'],
       [{ aud: ['other', AUDIENCE] }, 'valid'],
       ...['iss', 'exp', 'aud', 'sub', 'client_id', 'iat', 'jti'].map(
         (name): [Record<string, unknown>, string] => [{ [name]: undefined }, 'ERR_TOKEN_INVALID'],
@@ -119,7 +121,7 @@ describe('JwtVerifier refuses', () => {
       .setProtectedHeader({
         alg: 'RS256',
         typ: 'at+jwt',
-        jwk: attacker.jwk as never,
+        jwk: attacker.jwk,
         jku: 'http://127.0.0.1:1/',
         kid: '../../key',
       })
@@ -190,9 +192,7 @@ describe('JwtVerifier refuses to be made', () => {
     [{ algorithms: ['HS256', 'RS256'], jwks: { keys: [] } }, /a secret goes with/],
     [{ algorithms: ['RS256'], jwksUrl: 'http://keys.example/' }, /https/],
   ])('%j', (options, problem) => {
-    expect(() => new JwtVerifier({ issuer: 'i', audience: 'a', ...options } as JwtVerifierOptions)).toThrow(
-      problem,
-    )
+    expect(() => new JwtVerifier({ issuer: 'i', audience: 'a', ...options })).toThrow(problem)
   })
 })
 

@@ -1,0 +1,153 @@
+/** The main job as a stranger does it: start the API, run the lines that it prints, see the token refused. */
+import { type ChildProcess, execFile, spawn } from 'node:child_process'
+import { createServer } from 'node:http'
+import { join } from 'node:path'
+import { promisify } from 'node:util'
+import { afterEach, describe, expect, it } from 'vitest'
+import { rememberToken } from '../../../packages/rescind/test/support/canary.js'
+import { freePort } from '../../../packages/rescind/test/support/free-port.js'
+import { RedisServer } from '../../../packages/rescind/test/support/redis-server.js'
+import { until } from '../../../packages/rescind/test/support/until.js'
+
+const MAIN = join(import.meta.dirname, '../src/main.ts')
+const run = promisify(execFile)
+const children: ChildProcess[] = []
+afterEach(() => {
+  for (const child of children.splice(0)) child.kill('SIGKILL')
+})
+
+interface Started {
+  readonly child: ChildProcess
+  readonly url: string
+  output(): string
+}
+
+function launch(env: Record<string, string>) {
+  const { REDIS_URL: _, PORT: __, ...inherited } = process.env
+  const child = spawn(process.execPath, ['--import', 'tsx', MAIN], { env: { ...inherited, ...env } })
+  children.push(child)
+  let output = ''
+  for (const stream of [child.stdout, child.stderr])
+    stream.on('data', (chunk: Buffer) => (output += chunk.toString()))
+  const ended = new Promise<number | null>((resolve) => child.once('close', (code) => resolve(code)))
+  return { child, ended, output: () => output }
+}
+
+async function start(env: Record<string, string> = {}): Promise<Started> {
+  const { child, output } = launch({ PORT: '0', ...env })
+  const url = await until(() => /listening on (http:\S+)/.exec(output())?.[1], {
+    what: 'the address',
+    timeoutMs: 20_000,
+  })
+  return { child, url, output }
+}
+
+async function logIn(url: string, user = 'alice'): Promise<string> {
+  const response = await fetch(`${url}/login`, {
+    method: 'POST',
+    headers: { 'content-type': 'application/json' },
+    body: JSON.stringify({ user }),
+  })
+  const { access_token } = (await response.json()) as { access_token: string }
+  rememberToken(access_token)
+  return access_token
+}
+
+const ask = (url: string, token: string, path = '/me', method = 'GET') =>
+  fetch(url + path, { method, headers: { authorization: `Bearer ${token}` } })
+
+describe.each(['the embedded store', 'Redis'])('the example API on %s', (kind) => {
+  it('does what its printed lines say, and logs a person out everywhere', async () => {
+    const server = kind === 'Redis' ? await RedisServer.start() : undefined
+    try {
+      const { url, output, child } = await start(server === undefined ? {} : { REDIS_URL: server.url })
+      expect(output()).toContain(`Rescind example API on ${kind}`)
+
+      // The printed lines, in a shell.
+      const lines = output()
+        .split('\n')
+        .filter((line) => /^ {2}(TOKEN=|curl )/.test(line))
+      expect(lines).toHaveLength(4)
+      const { stdout } = await run('sh', ['-c', lines.join('\n').replaceAll('curl -i', 'curl -s -i')], {
+        timeout: 20_000,
+      })
+      expect([...stdout.matchAll(/HTTP\/1\.1 (\d+)/g)].map(([, status]) => status)).toEqual([
+        '200',
+        '204',
+        '401',
+      ])
+      expect(stdout).toContain('"user":"alice"')
+      expect(stdout).toMatch(/^www-authenticate: Bearer realm="example-api", error="invalid_token"/im)
+      expect(stdout).toContain('"code":"token_revoked"')
+
+      const [one, two, other] = [await logIn(url), await logIn(url), await logIn(url, 'bob')]
+      expect((await ask(url, one, '/logout-everywhere', 'POST')).status).toBe(204)
+      expect(
+        await Promise.all([one, two, other].map(async (token) => (await ask(url, token)).status)),
+      ).toEqual([401, 401, 200])
+      const next = await logIn(url)
+      expect((await ask(url, next)).status).toBe(200)
+      expect((await fetch(`${url}/healthz`)).status).toBe(200)
+      for (const body of ['{"user":""}', '{"user":5}', '{', '[]']) {
+        const options = { method: 'POST', headers: { 'content-type': 'application/json' }, body }
+        expect((await fetch(`${url}/login`, options)).status).toBe(400)
+      }
+      if (server !== undefined) {
+        const seen = await start({ REDIS_URL: server.url })
+        expect((await fetch(`${seen.url}/healthz`)).status).toBe(200)
+        await server.kill()
+        expect((await ask(url, next)).status).toBe(503)
+        expect((await ask(url, next, '/logout', 'POST')).status).toBe(503)
+        expect((await fetch(`${url}/healthz`)).status).toBe(200)
+        expect(output()).toContain('ERR_STORE_UNAVAILABLE')
+      }
+      for (const token of [one, two, other, next]) expect(output()).not.toContain(token.split('.')[2])
+      const ended = new Promise((resolve) => child.once('exit', resolve))
+      child.kill('SIGTERM')
+      expect(await ended).toBe(0)
+    } finally {
+      await server?.stop()
+    }
+  })
+})
+
+describe('the example API ends with one clear line and a failure', () => {
+  it('when its port is in use', async () => {
+    const server = createServer()
+    await new Promise<void>((resolve) => server.listen(0, resolve))
+    const { port } = server.address() as { port: number }
+    const { ended, output } = launch({ PORT: String(port) })
+    expect(await ended).toBe(1)
+    expect(output()).toBe(`Port ${port} is in use; stop what uses it, or set PORT to another one\n`)
+    await new Promise((resolve) => server.close(resolve))
+  })
+
+  it.each([
+    ['a port that is none', { PORT: 'canary' }, /^PORT must be a whole number from 0 to 65535\n$/],
+    [
+      'a bad variable',
+      { REDIS_URL: 'canary' },
+      /^The configuration cannot be used:\n- REDIS_URL is not a URL[^\n]*\n$/,
+    ],
+    [
+      'a bad setting',
+      { RESCIND_TTL: 'canary' },
+      /^The configuration cannot be used:\n- RESCIND_TTL must be one of: token, fixed\n$/,
+    ],
+  ])('when it is given %s', async (_, env, line) => {
+    const { ended, output } = launch({ PORT: '0', ...env })
+    expect(await ended).toBe(1)
+    expect(output()).toMatch(line)
+    expect(output()).not.toContain('canary')
+  })
+
+  it('when Redis is set and cannot be reached', async () => {
+    const { ended, output } = launch({
+      PORT: '0',
+      REDIS_URL: `redis://:canary@127.0.0.1:${await freePort()}`,
+    })
+    expect(await ended).toBe(1)
+    expect(output()).toMatch(/^Redis is set, but cannot be used: [^\n]*\n$/)
+    expect(output()).not.toContain('canary')
+  })
+})
