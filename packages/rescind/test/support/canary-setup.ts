@@ -13,10 +13,10 @@ function search(parts: readonly unknown[]): void {
 
 for (const stream of [process.stdout, process.stderr]) {
   const write = stream.write.bind(stream) as (...parts: unknown[]) => boolean
-  stream.write = ((...parts: unknown[]) => {
+  stream.write = (...parts: unknown[]) => {
     search(parts.slice(0, 1))
     return write(...parts)
-  })
+  }
 }
 for (const level of ['log', 'info', 'warn', 'error', 'debug'] as const) {
   const print = console[level].bind(console)
