@@ -328,9 +328,13 @@ export class TokenManager {
   }
 
   async #put(target: ParsedTarget, options: RevokeOptions, exp?: number): Promise<Revocation> {
+    const { ack = 'accepted' } = options
+    if (ack !== 'accepted' && ack !== 'replicated') {
+      throw new RescindError('ERR_ACK_UNSUPPORTED', 'ack must be "accepted" or "replicated"')
+    }
     const entry = this.#entry(target, options, exp)
     const state = await this.store.put(target, entry, {
-      ack: options.ack ?? 'accepted',
+      ack,
       now: Math.floor(this.now()),
     })
     const stands = strongest(state, entry)
