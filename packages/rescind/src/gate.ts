@@ -168,7 +168,11 @@ export class Gate {
   }
 
   #unavailable(cause: RescindError): Verdict {
-    this.#onUnknown(cause)
+    try {
+      this.#onUnknown(cause)
+    } catch {
+      // An application's own failure to log changes no answer: the request is denied all the same.
+    }
     return { allowed: false, denial: makeDenial('check_unavailable', this.#context), cause }
   }
 

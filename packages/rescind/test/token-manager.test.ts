@@ -196,6 +196,17 @@ describe('check answers', () => {
     }
   })
 
+  it('503 also when the application fails to log it', async () => {
+    const { manager } = setUp({ store: broken() })
+    const onUnknown = () => {
+      throw new Error('the log is full')
+    }
+    const verdict = await new Gate({ manager, onUnknown }).check({
+      authorization: [`Bearer ${await issuer.sign()}`],
+    })
+    expect(verdict).toMatchObject({ denial: { code: 'check_unavailable' } })
+  })
+
   it('without asking the store for a forged token', async () => {
     const { ask } = setUp({ store: broken() })
     const attacker = await makeIssuer('ES256')

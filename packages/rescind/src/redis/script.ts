@@ -44,6 +44,8 @@ local finish, before = tonumber(ARGV[4]), tonumber(ARGV[5])
 local newEpoch, shape, target, details = ARGV[6], ARGV[7], ARGV[8], ARGV[9]
 local GRACE, REVOKE = ${PRUNE_GRACE_SECONDS}, 1
 
+-- What has ended by both clocks is removed: a node whose clock is fast removes nothing early.
+local earlier = math.min(now, tonumber(redis.call('TIME')[1]))
 local function text(number) return string.format('%.0f', number) end
 
 -- The state as it stands.
@@ -53,8 +55,6 @@ if current then
   local version, restored, name = string.match(current, '^(%d+) (%d+) ([^\\n]*)')
   if version ~= '${FORMAT_VERSION}' then return redis.error_reply('${FORMAT_UNKNOWN_REPLY} ' .. tostring(version)) end
   restoredAt, target = tonumber(restored), name
-  -- A fast clock of one node drops nothing early: the earlier of both clocks counts.
-  local earlier = math.min(now, tonumber(redis.call('TIME')[1]))
   for at, stop, upTo, words in string.gmatch(current, '\\n(%d+) (%d+) (%d+) ([^\\n]*)') do
     local entry = { at = tonumber(at), finish = tonumber(stop), before = tonumber(upTo), details = words }
     if operation ~= REVOKE or entry.finish + GRACE > earlier then held[#held + 1] = entry end
@@ -111,7 +111,7 @@ if operation == REVOKE then
   local lines = redis.call('GET', shapes)
   if lines then
     for stop, name in string.gmatch(lines, '\\n(%d+) ([^\\n]*)') do
-      if name == shape or tonumber(stop) + GRACE > now then
+      if name == shape or tonumber(stop) + GRACE > earlier then
         known[name], count = tonumber(stop), count + 1
       else
         changed = true
@@ -163,7 +163,7 @@ if size == 0 or size + ${RECORD_BYTES} > ${SEGMENT_BYTES_MAX} then
   header = 'RSL1' .. raw(epoch) .. struct.pack('<I4I4I4', segment, chain, now) .. string.rep('\\0', 8)
   local fields = redis.call('HGETALL', meta)
   for i = 1, #fields, 2 do
-    if string.sub(fields[i], 1, 2) == 's:' and tonumber(fields[i + 1]) + GRACE < now then
+    if string.sub(fields[i], 1, 2) == 's:' and tonumber(fields[i + 1]) + GRACE < earlier then
       redis.call('HDEL', meta, fields[i])
     end
   end

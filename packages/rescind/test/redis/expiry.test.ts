@@ -62,3 +62,21 @@ it('clocks that are five minutes wrong, either way, shorten no life, and a secon
     expect(await redis.ttl(keyOf(target.digest))).toBeGreaterThanOrEqual(HOUR - 2)
   }
 })
+
+it('a node whose clock is days ahead takes no shape out of use that others still need', async () => {
+  const real = Math.floor(Date.now() / 1000)
+  const needed = parseTarget({ needed: 'x' })
+  await store.put(needed, { at: real, end: real + HOUR, issuedBefore: real }, { now: real })
+  const fast = real + 72 * HOUR
+  await store.put(
+    parseTarget({ fast: 'x' }),
+    { at: fast, end: fast + HOUR, issuedBefore: fast },
+    { now: fast },
+  )
+  const fresh = new RedisStore(new RedisConnection({ url: server.url }))
+  const held = await fresh.find((shapes) =>
+    shapes.some(([name]) => name === 'needed') ? [needed.digest] : [],
+  )
+  expect(held).toHaveLength(1)
+  await fresh.close()
+})
