@@ -9,13 +9,12 @@ import { until } from '../support/until.js'
 it('replicated is reached with a replica, and without it is an error that says what is known', async () => {
   const primary = await RedisServer.start({ config: { 'repl-diskless-sync-delay': '0' } })
   const replica = await RedisServer.start({ config: { replicaof: `127.0.0.1 ${primary.port}` } })
-  const manager = new TokenManager({ store: new RedisStore(new RedisConnection({ url: primary.url })) })
+  const manager = new TokenManager({ store: new RedisStore(new RedisConnection({ url: primary.url, writeTimeoutMs: 3000 })) })
   try {
     await until(
-      async () => (await replica.command<string>('INFO', 'replication')).includes('master_link_status:up'),
-      {
-        what: 'the replica',
-      },
+      // The primary counts a replica only after its first acknowledgement, up to a second after the link is up.
+      async () => (await primary.command<string>('INFO', 'replication')).includes('state=online'),
+      { what: 'the replica' },
     )
     const { id } = await manager.revoke({ sub: 'alice' }, { ack: 'replicated' })
     expect(await replica.command('EXISTS', `rescind:{main.0}:r:${id}`)).toBe(1)
