@@ -26,9 +26,11 @@ export const ERROR_CODES = {
     'the store answered that it will not do this (login, rights, memory, read-only, loading)',
   ERR_STORE_FULL: 'the embedded store holds as many revocations as it may',
   ERR_STORE_CORRUPT: 'the store holds something that this version cannot read',
+  ERR_PARTITIONS_DIFFER: 'the namespace was begun with another number of partitions',
   ERR_LOG_CHANGED: 'the change log no longer contains the position asked for',
   ERR_ACK_NOT_REACHED: 'the revocation is stored, but the acknowledgement asked for was not reached',
   ERR_ACK_UNSUPPORTED: 'this store cannot give the acknowledgement asked for',
+  ERR_REPLICA_STALE: 'the replica of this node has not heard from the store for too long',
   ERR_CLOSED: 'it was closed before',
 } as const
 

@@ -333,7 +333,7 @@ export class TokenManager {
       throw new RescindError('ERR_ACK_UNSUPPORTED', 'ack must be "accepted" or "replicated"')
     }
     const entry = this.#entry(target, options, exp)
-    const state = await this.store.put(target, entry, {
+    const { state } = await this.store.put(target, entry, {
       ack,
       now: Math.floor(this.now()),
     })

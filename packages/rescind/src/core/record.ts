@@ -8,7 +8,7 @@
  * The chain is a running 32-bit hash over all records of an epoch; each record carries its upper 24 bits, so
  * that a log that was forked, rolled back or refilled does not continue the one that was read before.
  */
-import { type Digest, digestFromBytes } from './digest.js'
+import { type Digest, digestFromBytes, digestToBytes } from './digest.js'
 import { RescindError } from '../errors.js'
 
 export const RECORD_BYTES = 32
@@ -73,6 +73,19 @@ export function readRecord(bytes: Buffer, offset: number): LogRecord {
     issuedBefore: bytes.readUInt32LE(offset + 20),
     at: bytes.readUInt32LE(offset + 24),
   }
+}
+
+/** Writes the record at `offset`, without its chain check. */
+export function writeRecord(
+  bytes: Buffer,
+  offset: number,
+  record: Omit<LogRecord, 'operation'> & { readonly operation: number },
+): void {
+  digestToBytes(record.digest).copy(bytes, offset)
+  bytes.writeUInt32LE(record.end, offset + 16)
+  bytes.writeUInt32LE(record.issuedBefore, offset + 20)
+  bytes.writeUInt32LE(record.at, offset + 24)
+  bytes[offset + 28] = FORMAT_VERSION * 16 + record.operation
 }
 
 /** Reads a segment's header. Throws `ERR_STORE_CORRUPT` for anything else. */

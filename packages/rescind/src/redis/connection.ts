@@ -1,7 +1,7 @@
 /**
  * The connection to Redis: a single server, a Sentinel set or a Cluster, configured from environment
- * variables or options. Three sockets, one each for checks, writes and the log, so that none waits behind
- * another; each opens when it is first needed and reconnects by itself.
+ * variables or options. Four sockets, one each for checks, writes, the log and the doorbell, so that none waits
+ * behind another; each opens when it is first needed and reconnects by itself.
  *
  * Nothing is queued while Redis is away and nothing is sent twice: a check that waited out an outage would be
  * answered "not revoked" by the empty server that came back.
@@ -11,7 +11,7 @@ import type { Environment } from '../config.js'
 import { RescindError } from '../errors.js'
 import { EventStream } from '../event-stream.js'
 import { storeFailure } from './failure.js'
-import { CHANGE_KEYS, CHANGE_SCRIPT } from './script.js'
+import { ANNOUNCE_SCRIPT, CHANGE_KEYS, CHANGE_SCRIPT, SHAPE_SCRIPT } from './script.js'
 import {
   type RedisConnectionOptions,
   type RedisPlan,
@@ -20,7 +20,7 @@ import {
 } from './settings.js'
 
 /** What a socket is for. */
-export type RedisRole = 'checks' | 'writes' | 'log'
+export type RedisRole = 'checks' | 'writes' | 'log' | 'bell'
 
 /** Something that happened to a connection. `failure` has no address, user or password in it. */
 export interface RedisEvent {
@@ -29,10 +29,15 @@ export interface RedisEvent {
   readonly failure?: RescindError
 }
 
-/** The client of a role, with the one script that writes. */
+/** The client of a role, with the scripts. */
 export type RedisClient = (Redis | Cluster) & {
-  rescindChange(...keysAndArguments: (string | number | Buffer)[]): Promise<[number, string | null]>
+  rescindChange(...keysAndArguments: (string | number | Buffer)[]): Promise<ChangeReply>
+  rescindShape(...keysAndArguments: (string | number)[]): Promise<number>
+  rescindAnnounce(...keysAndArguments: string[]): Promise<number>
 }
+
+/** Whether something changed, the record as it stands, and where the log ends: epoch, segment, size, chain. */
+export type ChangeReply = [number, string | null, string, string, string, string]
 
 /** The longest wait before the next attempt to connect, so that recovery takes under two seconds. */
 const RETRY_DELAY_MAX_MS = 500
@@ -125,6 +130,28 @@ export class RedisConnection {
     )
   }
 
+  /**
+   * Listens on a channel, on a socket of its own, as long as the connection lives. Messages may be lost: they
+   * are hints. A refusal (the user may lack the right to listen) is an event and nothing more.
+   */
+  listen(channel: string, listener: (message: string) => void): void {
+    const { client } = this.#link('bell')
+    client.on('message', (from: string, message: string) => {
+      if (from === channel) listener(message)
+    })
+    client.on('ready', () => {
+      client.subscribe(channel).catch((error: unknown) => {
+        this.#events.publish({ type: 'failed', role: 'bell', failure: storeFailure(error) })
+      })
+    })
+  }
+
+  /** Drops the sockets of a role, so that they find the primary anew. */
+  reconnect(role: RedisRole): void {
+    const link = this.#links.get(role)
+    if (link?.client.status === 'ready') link.client.disconnect(true)
+  }
+
   #link(role: RedisRole): Link {
     if (this.#closed) throw new RescindError('ERR_CLOSED', 'the Redis connection was closed')
     const known = this.#links.get(role)
@@ -134,6 +161,7 @@ export class RedisConnection {
     const firstReady = new Promise<void>((resolve) => (settle = resolve))
     const link: Link = { client, firstReady, isSettled: false }
     this.#links.set(role, link)
+    let wasLost = false
     // Without a listener for `error`, the first failure would end the process.
     client.on('error', (error: unknown) => {
       const failure = storeFailure(error)
@@ -145,9 +173,12 @@ export class RedisConnection {
       link.failure = undefined
       settle()
       this.#events.publish({ type: 'ready', role })
+      // Nothing tells a silent doorbell from a dead one, so it follows the fate of the log.
+      if (role === 'log' && wasLost) this.reconnect('bell')
     })
     client.on('close', () => {
       link.isSettled = true
+      wasLost = true
       settle()
       this.#events.publish({ type: 'lost', role })
     })
@@ -165,7 +196,11 @@ function lost(failure: RescindError | undefined): RescindError {
 }
 
 function makeClient(plan: RedisPlan, role: RedisRole): RedisClient {
-  const scripts = { rescindChange: { lua: CHANGE_SCRIPT, numberOfKeys: CHANGE_KEYS.length } }
+  const scripts = {
+    rescindChange: { lua: CHANGE_SCRIPT, numberOfKeys: CHANGE_KEYS.length },
+    rescindShape: { lua: SHAPE_SCRIPT, numberOfKeys: 2 },
+    rescindAnnounce: { lua: ANNOUNCE_SCRIPT, numberOfKeys: 1 },
+  }
   const options = clientOptions(plan, role)
   if (plan.kind === 'cluster') {
     const cluster = new Cluster(

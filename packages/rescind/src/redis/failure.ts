@@ -3,7 +3,7 @@
  * errors carry them, AUTH's password among them) and no address.
  */
 import { RescindError } from '../errors.js'
-import { FORMAT_UNKNOWN_REPLY, SHAPES_EXCEEDED_REPLY } from './script.js'
+import { FORMAT_UNKNOWN_REPLY, PARTITIONS_DIFFER_REPLY, SHAPES_EXCEEDED_REPLY } from './script.js'
 import { shapesExceeded } from '../stores/store.js'
 
 /** Error replies that mean "not now" or "not you", with what to do. */
@@ -29,6 +29,7 @@ export function storeFailure(error: unknown): RescindError {
   const message = error instanceof Error ? error.message : ''
   const cause = cleanCause(error)
   if (message.includes(SHAPES_EXCEEDED_REPLY)) return shapesExceeded()
+  if (message.includes(PARTITIONS_DIFFER_REPLY)) return partitionsDiffer()
   if (message.includes(FORMAT_UNKNOWN_REPLY)) {
     return new RescindError(
       'ERR_STORE_CORRUPT',
@@ -66,4 +67,12 @@ function cleanCause(error: unknown): Error {
   cause.name = name
   cause.stack = `${name}: ${cause.message}`
   return cause
+}
+
+/** The namespace was begun with another number of partitions: whoever went on would look in the wrong place. */
+export function partitionsDiffer(): RescindError {
+  return new RescindError(
+    'ERR_PARTITIONS_DIFFER',
+    'the namespace has another number of partitions than this store was given: set RESCIND_PARTITIONS alike on every node',
+  )
 }

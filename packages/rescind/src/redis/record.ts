@@ -2,7 +2,7 @@
  * The readable texts that Redis holds: the record of a target, and the list of shapes in use.
  *
  * Record: `1 RESTORED_AT TARGET_JSON`, then a line for each statement: `AT END ISSUED_BEFORE DETAILS_JSON`.
- * Shapes: the epoch, then a line for each shape: `END NAMES_JSON`.
+ * Shapes: the epoch and the number of partitions, then a line for each shape: `END NAMES_JSON`.
  */
 import type { Entry, State } from '../core/revocation.js'
 import type { Shape, Target } from '../core/target.js'
@@ -17,6 +17,8 @@ export interface StoredRecord {
 
 export interface StoredShapes {
   readonly epoch: string
+  /** 0 when nothing was ever written. */
+  readonly partitions: number
   readonly shapes: readonly Shape[]
 }
 
@@ -46,15 +48,15 @@ export function parseRecord(text: string): StoredRecord {
 /** Reads the shapes in use. */
 export function parseShapes(text: string): StoredShapes {
   const lines = text.split('\n')
-  const epoch = lines[0] ?? ''
-  if (!/^[0-9a-f]{16}$/.test(epoch) || lines.length > SHAPES_MAX + 1) throw corrupt('the list of shapes')
+  const head = /^([0-9a-f]{16}) (\d{1,2})$/.exec(lines[0] ?? '')
+  if (head === null || lines.length > SHAPES_MAX + 1) throw corrupt('the list of shapes')
   const shapes = lines.slice(1).map((line): Shape => {
     const names = parseJson(line.slice(line.indexOf(' ') + 1))
     if (!Array.isArray(names) || !names.every((name) => typeof name === 'string'))
       throw corrupt('the list of shapes')
     return names
   })
-  return { epoch, shapes }
+  return { epoch: head[1] as string, partitions: Number(head[2]), shapes }
 }
 
 export function detailsText(entry: Entry): string {

@@ -1,5 +1,6 @@
 /**
- * The one script that writes: record, log, meta and shapes together, never shortening a life.
+ * The script that writes a change: record, log, meta and shapes together, never shortening a life. On a cluster
+ * with several partitions the shapes live in another slot, and a second script registers them.
  *
  * It does in Lua what `core/revocation.ts` does (`revoke`, `restore`) and what `core/record.ts` describes;
  * the model test compares them on a real server. Runs on Redis 6.2 to 8 and Valkey 7.2 and newer: effects
@@ -10,6 +11,11 @@
 import { CHAIN_FACTOR, FORMAT_VERSION, RECORD_BYTES, SEGMENT_BYTES_MAX } from '../core/record.js'
 import { ENTRIES_MAX, PRUNE_GRACE_SECONDS } from '../core/revocation.js'
 import { SHAPES_MAX } from '../stores/store.js'
+
+/** The doorbell rings at most once in so many milliseconds, and less often where many nodes listen. */
+const BELL_PERIOD_MS = 100
+/** A thousand nodes that poll at every ring cost about as much as when they poll four times a second. */
+const BELL_NODES_PER_MS = 4
 
 /** The keys that the script is given, in order. All carry the partition's hash tag. */
 export const CHANGE_KEYS = ['record', 'meta', 'shapes', 'log'] as const
@@ -22,31 +28,121 @@ export interface ChangeArguments {
   readonly end: number
   readonly issuedBefore: number
   readonly epoch: string
+  /** Empty where the shapes are registered apart. */
   readonly shape: string
   readonly target: string
   readonly details: string
+  /** How many partitions the writer thinks there are. */
+  readonly partitions: number
+  /** The channel of the doorbell. */
+  readonly bell: string
 }
 
 export function changeArguments(change: ChangeArguments): (string | number | Buffer)[] {
-  const { operation, now, digest, end, issuedBefore, epoch, shape, target, details } = change
-  return [operation, now, digest, end, issuedBefore, epoch, shape, target, details]
+  const { operation, now, digest, end, issuedBefore, epoch, shape, target, details, partitions, bell } =
+    change
+  return [operation, now, digest, end, issuedBefore, epoch, shape, target, details, partitions, bell]
 }
 
 /** A record is refused with these words where the script itself cannot go on. */
 export const SHAPES_EXCEEDED_REPLY = 'RESCIND_SHAPES_EXCEEDED'
 export const FORMAT_UNKNOWN_REPLY = 'RESCIND_FORMAT_UNKNOWN'
+export const PARTITIONS_DIFFER_REPLY = 'RESCIND_PARTITIONS_DIFFER'
 
-/** Returns `[changed, record]`: 1 or 0, and the record as it now stands (false when there is none). */
+/**
+ * Lua: registers `shape` as in use until `finish`, in the key `shapes` of the history `epoch`. The text is the
+ * epoch and the number of partitions, then a line for each shape: `END NAMES_JSON`.
+ */
+const USE_SHAPE = `
+local function useShape(shapes, epoch, partitions, shape, finish, earlier)
+  local known, count, changed = {}, 0, false
+  local head = epoch .. ' ' .. partitions
+  local lines = redis.call('GET', shapes)
+  if lines then
+    local first = string.match(lines, '^[^\\n]*')
+    if string.sub(first, 1, 16) == epoch and first ~= head then return redis.error_reply('${PARTITIONS_DIFFER_REPLY}') end
+    for stop, name in string.gmatch(lines, '\\n(%d+) ([^\\n]*)') do
+      if name == shape or tonumber(stop) + GRACE > earlier then
+        known[name], count = tonumber(stop), count + 1
+      else
+        changed = true
+      end
+    end
+    if first ~= head then changed = true end
+  end
+  -- Ends are rounded up to a day: the text that every node compares changes once a day at the most.
+  local day = math.ceil(finish / 86400) * 86400
+  if not known[shape] then
+    if count >= ${SHAPES_MAX} then return redis.error_reply('${SHAPES_EXCEEDED_REPLY}') end
+    known[shape], changed = day, true
+  elseif known[shape] < day then
+    known[shape], changed = day, true
+  end
+  if not changed then return nil end
+  local names, out = {}, { head }
+  for name in pairs(known) do names[#names + 1] = name end
+  table.sort(names)
+  for _, name in ipairs(names) do out[#out + 1] = text(known[name]) .. ' ' .. name end
+  redis.call('SET', shapes, table.concat(out, '\\n'))
+end
+`
+
+const RAW = `
+local function raw(hex) return (string.gsub(hex, '%x%x', function(h) return string.char(tonumber(h, 16)) end)) end
+local function chainStart(epoch) return (struct.unpack('<I4', raw(epoch))) end
+`
+
+/** Registers a shape by itself. Keys: meta, shapes. Arguments: now, end, epoch if new, shape, partitions. */
+export const SHAPE_SCRIPT = `
+local meta, shapes = KEYS[1], KEYS[2]
+local GRACE = ${PRUNE_GRACE_SECONDS}
+local earlier = math.min(tonumber(ARGV[1]), tonumber(redis.call('TIME')[1]))
+local function text(number) return string.format('%.0f', number) end
+${RAW}${USE_SHAPE}
+local epoch = redis.call('HGET', meta, 'epoch')
+local refused = useShape(shapes, epoch or ARGV[3], ARGV[5], ARGV[4], tonumber(ARGV[2]), earlier)
+if refused then return refused end
+if not epoch then
+  redis.call('HSET', meta, 'epoch', ARGV[3], 'version', '${FORMAT_VERSION}', 'segment', '0', 'size', '0',
+    'chain', text(chainStart(ARGV[3])))
+end
+return 1
+`
+
+/** Writes the line of a node with the time of the server, and now and then removes those of the dead. */
+export const ANNOUNCE_SCRIPT = `
+local time = redis.call('TIME')
+local now = time[1] * 1000 + math.floor(time[2] / 1000)
+redis.call('HSET', KEYS[1], ARGV[1], string.format('%.0f', now) .. ' ' .. ARGV[2])
+if time[2] % 128 == 0 then
+  local lines = redis.call('HGETALL', KEYS[1])
+  for i = 1, #lines, 2 do
+    if now - tonumber(string.match(lines[i + 1], '^%d+')) > 60000 then redis.call('HDEL', KEYS[1], lines[i]) end
+  end
+end
+return 1
+`
+
+/**
+ * Returns `[changed, record, epoch, segment, size, chain]`: 1 or 0, the record as it now stands (false when there
+ * is none), and where the log ends.
+ */
 export const CHANGE_SCRIPT = `
 local record, meta, shapes, log = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local operation, now, digest = tonumber(ARGV[1]), tonumber(ARGV[2]), ARGV[3]
 local finish, before = tonumber(ARGV[4]), tonumber(ARGV[5])
 local newEpoch, shape, target, details = ARGV[6], ARGV[7], ARGV[8], ARGV[9]
+local partitions, bell = ARGV[10], ARGV[11]
 local GRACE, REVOKE = ${PRUNE_GRACE_SECONDS}, 1
 
 -- What has ended by both clocks is removed: a node whose clock is fast removes nothing early.
 local earlier = math.min(now, tonumber(redis.call('TIME')[1]))
 local function text(number) return string.format('%.0f', number) end
+${RAW}${USE_SHAPE}
+local function answer(changed, value)
+  local end_ = redis.call('HMGET', meta, 'epoch', 'segment', 'size', 'chain')
+  return { changed, value, end_[1] or '', end_[2] or '0', end_[3] or '0', end_[4] or '0' }
+end
 
 -- The state as it stands.
 local restoredAt, held, removed = 0, {}, false
@@ -74,7 +170,7 @@ if operation == REVOKE then
   local made = { at = math.max(now, restoredAt + 1), finish = finish, before = before, details = details }
   kept = {}
   for _, entry in ipairs(held) do
-    if covers(entry, made) then return { 0, current } end
+    if covers(entry, made) then return answer(0, current) end
     if not covers(made, entry) then kept[#kept + 1] = entry end
   end
   if #kept >= ${ENTRIES_MAX} then
@@ -92,7 +188,7 @@ if operation == REVOKE then
   table.sort(kept, isBefore)
   at, finish, before = made.at, made.finish, made.before
 else
-  if #held == 0 then return { 0, current } end
+  if #held == 0 then return answer(0, current) end
   restoredAt = now
   finish = 0
   for _, entry in ipairs(held) do
@@ -106,34 +202,9 @@ end
 local epoch = redis.call('HGET', meta, 'epoch')
 local isNew = not epoch
 if isNew then epoch = newEpoch end
-if operation == REVOKE then
-  local known, count, changed = {}, 0, false
-  local lines = redis.call('GET', shapes)
-  if lines then
-    for stop, name in string.gmatch(lines, '\\n(%d+) ([^\\n]*)') do
-      if name == shape or tonumber(stop) + GRACE > earlier then
-        known[name], count = tonumber(stop), count + 1
-      else
-        changed = true
-      end
-    end
-    if string.sub(lines, 1, 16) ~= epoch then changed = true end
-  end
-  -- Ends are rounded up to a day: the text that every node compares changes once a day at the most.
-  local day = math.ceil(finish / 86400) * 86400
-  if not known[shape] then
-    if count >= ${SHAPES_MAX} then return redis.error_reply('${SHAPES_EXCEEDED_REPLY}') end
-    known[shape], changed = day, true
-  elseif known[shape] < day then
-    known[shape], changed = day, true
-  end
-  if changed then
-    local names, out = {}, { epoch }
-    for name in pairs(known) do names[#names + 1] = name end
-    table.sort(names)
-    for _, name in ipairs(names) do out[#out + 1] = text(known[name]) .. ' ' .. name end
-    redis.call('SET', shapes, table.concat(out, '\\n'))
-  end
+if operation == REVOKE and shape ~= '' then
+  local refused = useShape(shapes, epoch, partitions, shape, finish, earlier)
+  if refused then return refused end
 end
 
 -- The record.
@@ -147,10 +218,9 @@ redis.call('SET', record, value, 'PX', text(math.max(life, 1)))
 
 -- The log: chain, segment, expiry.
 local function step(hash, word) return bit.bxor(hash, word) % 4294967296 * ${CHAIN_FACTOR} % 4294967296 end
-local function raw(hex) return (string.gsub(hex, '%x%x', function(h) return string.char(tonumber(h, 16)) end)) end
 local chain, segment
 if isNew then
-  chain, segment = struct.unpack('<I4', raw(epoch)), 0
+  chain, segment = chainStart(epoch), 0
   redis.call('HSET', meta, 'epoch', epoch, 'version', '${FORMAT_VERSION}')
 else
   chain = tonumber(redis.call('HGET', meta, 'chain'))
@@ -176,9 +246,20 @@ chain = step(chain, kind)
 local check = math.floor(chain / 256)
 packed = packed .. string.char(kind, check % 256, math.floor(check / 256) % 256, math.floor(check / 65536))
 local key = log .. text(segment)
-redis.call('APPEND', key, header .. packed)
+size = redis.call('APPEND', key, header .. packed)
 if redis.call('PTTL', key) < life then redis.call('PEXPIRE', key, text(life)) end
 local last = tonumber(redis.call('HGET', meta, 's:' .. text(segment)) or '0')
-redis.call('HSET', meta, 'segment', text(segment), 'chain', text(chain), 's:' .. text(segment), text(math.max(last, finish)))
-return { 1, value }
+redis.call('HSET', meta, 'segment', text(segment), 'chain', text(chain), 'size', text(size),
+  's:' .. text(segment), text(math.max(last, finish)))
+
+-- The doorbell: a hint, so whatever goes wrong with it changes nothing.
+local time = redis.call('TIME')
+local ms = time[1] * 1000 + math.floor(time[2] / 1000)
+local silentUntil = tonumber(redis.call('HGET', meta, 'bell') or '0')
+if ms >= silentUntil or silentUntil - ms > 60000 then
+  local heard = redis.pcall('PUBLISH', bell, 'change')
+  if type(heard) ~= 'number' then heard = 0 end
+  redis.call('HSET', meta, 'bell', text(ms + math.max(${BELL_PERIOD_MS}, heard / ${BELL_NODES_PER_MS})))
+end
+return answer(1, value)
 `

@@ -1,45 +1,45 @@
 /**
  * The store on Redis. A revocation is a record with its own expiry, a line in the packed log and an entry in
- * meta, written by one script; a check is one MGET of the shapes in use and the records of the token.
+ * meta, written by one script; a strict check is one MGET of the shapes in use and the records of the token.
  *
- * Keys, all with the hash tag of the partition: `rescind:{NS.0}:r:DIGEST`, `rescind:{NS.0}:log:N`,
- * `rescind:{NS.0}:meta`, `rescind:{NS.0}:shapes`.
+ * One partition by default. More of them spread records and logs over the shards of a cluster; the shapes, which
+ * every check must know, stand in partition 0 for all, and a write is done when both hold it.
  */
 import { randomBytes } from 'node:crypto'
 import { type Digest, digestToBytes } from '../core/digest.js'
-import {
-  chainHolds,
-  chainNext,
-  type LogRecord,
-  OPERATION_RESTORE,
-  OPERATION_REVOKE,
-  readRecord,
-  readSegmentHeader,
-  RECORD_BYTES,
-  SEGMENT_BYTES_MAX,
-} from '../core/record.js'
-import { EMPTY_STATE, type Entry, PRUNE_GRACE_SECONDS, type State, toRevocation } from '../core/revocation.js'
-import { type ParsedTarget, targetOf } from '../core/target.js'
+import { OPERATION_RESTORE, OPERATION_REVOKE, RECORD_BYTES } from '../core/record.js'
+import { EMPTY_STATE, type Entry, type State } from '../core/revocation.js'
+import { type ParsedTarget, type Shape, targetOf } from '../core/target.js'
 import { type Environment, EnvironmentReader, throwProblems } from '../config.js'
 import { RescindError } from '../errors.js'
 import { EventStream } from '../event-stream.js'
+import { formatPosition, ORIGIN, parsePosition, type Position } from '../stores/position.js'
 import {
+  type Bell,
   type Change,
   type Changes,
   type Held,
   LIST_SCAN_MAX,
   type ListOptions,
+  type LiveNode,
+  type LogPage,
   logChanged,
+  NODE_LIFE_MS,
+  type NodeStatus,
   type Page,
   type Probe,
   type PutOptions,
   shapeKey,
   SHAPES_MAX,
   type Store,
+  type Stored,
 } from '../stores/store.js'
 import { Breaker } from './breaker.js'
-import type { RedisClient, RedisConnection } from './connection.js'
-import { detailsText, parseRecord, parseShapes, type StoredRecord, type StoredShapes } from './record.js'
+import type { ChangeReply, RedisClient, RedisConnection } from './connection.js'
+import { partitionsDiffer } from './failure.js'
+import { liveRevocation, newest, placesOf, type Row, rowsOf, toChange, Walk } from './history.js'
+import { Partition, type Stretch } from './partition.js'
+import { detailsText, parseRecord, parseShapes, type StoredShapes } from './record.js'
 import { changeArguments } from './script.js'
 
 export interface RedisStoreOptions {
@@ -49,6 +49,13 @@ export interface RedisStoreOptions {
   readonly replicas?: number | undefined
   /** At most this many checks wait for Redis; further ones are `unknown` at once. Default 2,048. */
   readonly checksInFlightMax?: number | undefined
+  /**
+   * Spreads the revocations over so many hash slots of a cluster: 1, 2, 4 … 64. Default 1. It is fixed when the
+   * namespace is first written to; a node that was given another number fails with `ERR_PARTITIONS_DIFFER`.
+   */
+  readonly partitions?: number | undefined
+  /** Listen to the doorbell, so that a replica reads a change at once. Default true; without it, it polls. */
+  readonly doorbell?: boolean | undefined
 }
 
 /** What a store has to say while it works. */
@@ -59,39 +66,32 @@ export interface RedisStoreEvent {
 }
 
 const NAMESPACE = /^[A-Za-z0-9._-]{1,64}$/
-const LIST_CHUNK_RECORDS = 512
+const CHANGES_CHUNK_RECORDS = 512
 /** Shapes that one node knows, with those that went out of use in its life. */
 const KNOWN_SHAPES_MAX = 2 * SHAPES_MAX
-const NO_SHAPES: StoredShapes = { epoch: '', shapes: [] }
+const PARTITIONS = [1, 2, 4, 8, 16, 32, 64]
+const NO_SHAPES: StoredShapes = { epoch: '', partitions: 0, shapes: [] }
 /** Time-outs in a row that open the circuit, and how often it is tried again. */
 const CIRCUIT = { timeoutsMax: 5, retryMs: 100 }
-
-interface Meta {
-  readonly epoch: string
-  readonly segment: number
-  /** The latest end of each live segment, by number. */
-  readonly ends: ReadonlyMap<number, number>
-}
-
-interface Position {
-  readonly epoch: string
-  readonly segment: number
-  readonly offset: number
-}
 
 export class RedisStore implements Store {
   readonly kind = 'redis'
   readonly #connection: RedisConnection
-  readonly #prefix: string
+  readonly #partitions: readonly Partition[]
+  readonly #home: Partition
+  readonly #bellChannel: string
+  readonly #doorbell: boolean
+  readonly #bells = new Set<(bell: Bell) => void>()
   readonly #replicas: number
   readonly #breaker: Breaker
   readonly #events = new EventStream<RedisStoreEvent>()
+  #isListening = false
   #shapesText: string | null = null
   #shapes: StoredShapes = NO_SHAPES
 
   /** Throws `ERR_CONFIG_INVALID` for options that cannot be used. Closes the connection when it is closed. */
   constructor(connection: RedisConnection, options: RedisStoreOptions = {}) {
-    const { namespace = 'main', replicas = 1, checksInFlightMax = 2048 } = options
+    const { namespace = 'main', replicas = 1, checksInFlightMax = 2048, partitions = 1 } = options
     const problems: string[] = []
     if (!NAMESPACE.test(namespace))
       problems.push('namespace must be 1 to 64 letters, digits, "-", "_" or "."')
@@ -100,9 +100,13 @@ export class RedisStore implements Store {
     if (!Number.isInteger(checksInFlightMax) || checksInFlightMax < 1) {
       problems.push('checksInFlightMax must be a whole number of at least 1')
     }
+    if (!PARTITIONS.includes(partitions)) problems.push(`partitions must be one of ${PARTITIONS.join(', ')}`)
     throwProblems(problems)
     this.#connection = connection
-    this.#prefix = `rescind:{${namespace}.0}:`
+    this.#partitions = Array.from({ length: partitions }, (_, number) => new Partition(namespace, number))
+    this.#home = this.#partitions[0] as Partition
+    this.#bellChannel = `rescind:{${namespace}}:bell`
+    this.#doorbell = options.doorbell ?? true
     this.#replicas = replicas
     this.#breaker = new Breaker({
       ...CIRCUIT,
@@ -111,7 +115,7 @@ export class RedisStore implements Store {
     })
   }
 
-  /** Reads `RESCIND_NAMESPACE` and `RESCIND_REPLICAS`. */
+  /** Reads `RESCIND_NAMESPACE`, `RESCIND_REPLICAS` and `RESCIND_PARTITIONS`. */
   static fromEnv(env: Environment, connection: RedisConnection): RedisStore {
     const reader = new EnvironmentReader(env)
     const namespace = reader.text('RESCIND_NAMESPACE')
@@ -119,21 +123,28 @@ export class RedisStore implements Store {
       reader.problem('RESCIND_NAMESPACE must be 1 to 64 letters, digits, "-", "_" or "."')
     }
     const replicas = reader.integer('RESCIND_REPLICAS', { min: 1, max: 100 })
+    const partitions = reader.integer('RESCIND_PARTITIONS', { min: 1, max: 64 })
+    if (partitions !== undefined && !PARTITIONS.includes(partitions)) {
+      reader.problem(`RESCIND_PARTITIONS must be one of ${PARTITIONS.join(', ')}`)
+    }
     reader.finish()
-    return new RedisStore(connection, { namespace, replicas })
+    return new RedisStore(connection, { namespace, replicas, partitions })
   }
 
-  async put(target: ParsedTarget, entry: Entry, options: PutOptions): Promise<State> {
+  async put(target: ParsedTarget, entry: Entry, options: PutOptions): Promise<Stored> {
     const { ack = 'accepted', now } = options
     if (ack === 'replicated' && this.#connection.kind === 'cluster') {
       throw new RescindError('ERR_ACK_UNSUPPORTED', 'ack "replicated" is not available on a cluster yet')
     }
     const parameters = this.#changeParameters(OPERATION_REVOKE, target, now, entry)
-    const state = await this.#write(async (client) => {
-      if (ack === 'accepted') return stateOf(await client.rescindChange(...parameters))
-      return this.#writeAndWait(client, parameters)
+    return this.#write(async (client) => {
+      if (this.#isSpread()) await this.#useShape(client, target.shape, entry.end, now)
+      const reply =
+        ack === 'accepted'
+          ? await client.rescindChange(...parameters)
+          : await this.#writeAndWait(client, parameters)
+      return { state: stateOf(reply), position: this.#positionOf(target.digest, reply) }
     })
-    return state
   }
 
   async restore(target: ParsedTarget, options: PutOptions): Promise<boolean> {
@@ -151,72 +162,118 @@ export class RedisStore implements Store {
 
   async list(options: ListOptions): Promise<Page> {
     return this.#read(async (client) => {
-      const meta = await this.#meta(client)
-      if (meta === undefined) return { revocations: [] }
+      const metas = await Promise.all(this.#partitions.map((partition) => partition.meta(client)))
+      const from =
+        options.cursor === undefined ? metas.map((meta) => meta?.end) : this.#parsePosition(options.cursor)
+      const walks = this.#partitions.map((partition, i) => new Walk(client, partition, metas[i], from[i]))
       const revocations = []
-      let scanned = 0
-      let at = options.cursor === undefined ? await this.#end(client, meta) : parsePosition(options.cursor)
-      if (at.epoch !== meta.epoch) throw logChanged()
-      while (at.segment > 0) {
-        if (at.offset <= RECORD_BYTES) {
-          at = await this.#segmentBefore(client, meta, at.segment)
-          continue
-        }
-        if (scanned >= LIST_SCAN_MAX) return { revocations, cursor: formatPosition(at) }
-        const start = Math.max(RECORD_BYTES, at.offset - LIST_CHUNK_RECORDS * RECORD_BYTES)
-        const bytes = await this.#bytes(client, at.segment, start, at.offset)
-        const records = readRecords(bytes).reverse()
-        const rows = await this.#records(client, records)
-        for (const [i, record] of records.entries()) {
-          scanned += 1
-          at = { ...at, offset: at.offset - RECORD_BYTES }
-          const revocation = liveRevocation(record, rows[i], options.now)
-          if (revocation === undefined || options.filter?.(revocation) === false) continue
-          revocations.push(revocation)
-          if (revocations.length >= options.limit) return { revocations, cursor: formatPosition(at) }
-        }
-        // A segment that ended between the two reads is skipped, not walked for ever.
-        if (records.length === 0) at = { ...at, offset: 0 }
+      for (let scanned = 0; scanned < LIST_SCAN_MAX; scanned++) {
+        const walk = await newest(walks)
+        if (walk === undefined) return { revocations }
+        const revocation = liveRevocation(walk.take(), options.now)
+        if (revocation === undefined || options.filter?.(revocation) === false) continue
+        revocations.push(revocation)
+        if (revocations.length >= options.limit) break
       }
-      return { revocations }
+      return { revocations, cursor: formatPosition(walks.map(({ at }) => at)) }
+    })
+  }
+
+  async readLog(after: string | undefined, bytesMax: number): Promise<LogPage> {
+    const from = after === undefined ? this.#partitions.map(() => ORIGIN) : this.#readFrom(after)
+    return this.#read(async (client) => {
+      const [shapesText, ...stretches] = await this.#readStretches(client, from, bytesMax)
+      if (shapesText !== this.#shapesText) this.#learnShapes(shapesText)
+      const [only] = stretches
+      const isOne = stretches.length === 1 && only !== undefined
+      return {
+        records: isOne ? only.records : Buffer.concat(stretches.map(({ records }) => records)),
+        position: formatPosition(stretches.map(({ position }) => position)),
+        isEnd: stretches.every(({ isEnd }) => isEnd),
+        hasGap: stretches.some(({ hasGap }) => hasGap),
+        shapes: this.#shapes.shapes,
+      }
     })
   }
 
   async changes(after: string, limit: number): Promise<Changes> {
-    return this.#read(async (client) => {
-      const from = parsePosition(after)
-      const meta = await this.#meta(client)
-      if (meta === undefined) {
-        // Nothing was ever written: the position of an empty log stays where it is.
-        if (from.epoch === '') return { changes: [], position: after }
-        throw logChanged()
-      }
-      let at: Position = from.epoch === '' ? { epoch: meta.epoch, segment: 0, offset: 0 } : from
-      if (at.epoch !== meta.epoch || at.segment > meta.segment) throw logChanged()
-      const changes: Change[] = []
-      while (changes.length < limit) {
-        const room = Math.min(limit - changes.length, LIST_CHUNK_RECORDS)
-        const records = at.segment === 0 ? [] : await this.#recordsAfter(client, meta, at, room)
-        const rows = await this.#records(client, records)
-        for (const [i, record] of records.entries()) {
-          at = { ...at, offset: at.offset + RECORD_BYTES }
-          changes.push(toChange(record, rows[i], formatPosition(at)))
+    const at = this.#readFrom(after)
+    const changes: Change[] = []
+    await this.#read(async (client) => {
+      for (const [i, partition] of this.#partitions.entries()) {
+        for (let isEnd = false; !isEnd && changes.length < limit;) {
+          const bytesMax = Math.min(limit - changes.length, CHANGES_CHUNK_RECORDS) * RECORD_BYTES
+          const stretch = await partition.read(client, at[i] as Position, bytesMax)
+          const rows = await rowsOf(client, partition, stretch.records)
+          for (const [n, place] of placesOf(stretch).entries()) {
+            at[i] = place
+            changes.push(toChange(rows[n] as Row, formatPosition(at)))
+          }
+          at[i] = stretch.position
+          isEnd = stretch.isEnd
         }
-        if (records.length > 0) continue
-        const next = await this.#segmentAfter(client, meta, at.segment)
-        if (next === undefined) break
-        at = { epoch: meta.epoch, segment: next, offset: RECORD_BYTES }
       }
-      return { changes, position: formatPosition(at) }
     })
+    return { changes, position: formatPosition(at) }
   }
 
   async position(): Promise<string> {
     return this.#read(async (client) => {
-      const meta = await this.#meta(client)
-      return formatPosition(
-        meta === undefined ? { epoch: '', segment: 0, offset: 0 } : await this.#end(client, meta),
-      )
+      const metas = await Promise.all(this.#partitions.map((partition) => partition.meta(client)))
+      return formatPosition(metas.map((meta) => meta?.end ?? ORIGIN))
+    })
+  }
+
+  onBell(listener: (bell: Bell) => void): () => void {
+    if (this.#doorbell && this.#bells.size === 0 && !this.#isListening) {
+      this.#isListening = true
+      this.#connection.listen(this.#bellChannel, (message) => {
+        for (const each of this.#bells) each(message === 'receipt' ? 'receipt' : 'change')
+      })
+    }
+    this.#bells.add(listener)
+    return () => this.#bells.delete(listener)
+  }
+
+  async ringForReceipts(): Promise<void> {
+    await this.#write((client) => client.publish(this.#bellChannel, 'receipt'))
+  }
+
+  async announce(node: NodeStatus): Promise<void> {
+    const { id, ...line } = node
+    await this.#write((client) => client.rescindAnnounce(this.#home.key('nodes'), id, JSON.stringify(line)))
+  }
+
+  async retire(id: string): Promise<void> {
+    await this.#write((client) => client.hdel(this.#home.key('nodes'), id))
+  }
+
+  async nodes(): Promise<readonly LiveNode[]> {
+    const { lines, nowMs } = await this.#read(async (client) => {
+      const [lines, [seconds = 0, micros = 0]] = await Promise.all([
+        client.hgetall(this.#home.key('nodes')),
+        client.time(),
+      ])
+      return { lines, nowMs: Number(seconds) * 1000 + Number(micros) / 1000 }
+    })
+    return Object.entries(lines)
+      .map(([id, line]) => parseNode(id, line, nowMs))
+      .filter((node) => node !== undefined)
+      .sort((a, b) => (a.name < b.name ? -1 : 1))
+  }
+
+  /** True when the server that the log is read from is a primary, or will not say what it is. */
+  async isPrimary(): Promise<boolean> {
+    if (this.#connection.kind === 'cluster') return true
+    return this.#read(async (client) => {
+      const info = await client.info('replication').catch((error: unknown) => {
+        if (error instanceof Error && error.message.startsWith('NOPERM')) return ''
+        throw error
+      })
+      const isPrimary = !String(info).includes('role:slave')
+      // A demoted primary keeps answering: the next connection finds the new one.
+      if (!isPrimary) this.#connection.reconnect('log')
+      return isPrimary
     })
   }
 
@@ -234,25 +291,42 @@ export class RedisStore implements Store {
     await this.#connection.close()
   }
 
-  /** One MGET; a second one only when a shape came into use that this node did not know. */
+  /** One MGET a partition; a second one only when a shape came into use that this node did not know. */
   async #find(client: RedisClient, probe: Probe): Promise<Held[]> {
     for (;;) {
       const probed = this.#shapes
       const digests = [...probe(probed.shapes)]
-      const [shapesText = null, ...texts] = await client.mget(
-        this.#key('shapes'),
-        ...digests.map((digest) => this.#recordKey(digest)),
-      )
+      const [shapesText, found] = this.#isSpread()
+        ? await Promise.all([client.get(this.#home.key('shapes')), this.#heldApart(client, digests)])
+        : await this.#heldWithShapes(client, digests)
       if (shapesText !== this.#shapesText) this.#learnShapes(shapesText)
       // Whoever learned of a new shape meanwhile, this check has not looked under it.
       if (this.#shapes !== probed && hasOthers(this.#shapes, probed)) continue
-      const found: Held[] = []
-      for (const [i, text] of texts.entries()) {
-        if (text === null) continue
-        found.push({ digest: digests[i] as Digest, ...parseRecord(text) })
-      }
       return found
     }
+  }
+
+  /** Shapes and records of one moment. */
+  async #heldWithShapes(client: RedisClient, digests: readonly Digest[]): Promise<[string | null, Held[]]> {
+    const [shapesText = null, ...texts] = await client.mget(
+      this.#home.key('shapes'),
+      ...digests.map((digest) => this.#home.recordKey(digest)),
+    )
+    return [shapesText, heldOf(digests, texts)]
+  }
+
+  async #heldApart(client: RedisClient, digests: readonly Digest[]): Promise<Held[]> {
+    const groups = new Map<Partition, Digest[]>()
+    for (const digest of digests) {
+      const partition = this.#partitionOf(digest)
+      groups.set(partition, [...(groups.get(partition) ?? []), digest])
+    }
+    const found = await Promise.all(
+      [...groups].map(async ([partition, group]) =>
+        heldOf(group, await client.mget(...group.map((digest) => partition.recordKey(digest)))),
+      ),
+    )
+    return found.flat()
   }
 
   /**
@@ -261,6 +335,7 @@ export class RedisStore implements Store {
    */
   #learnShapes(text: string | null): void {
     const told = text === null ? NO_SHAPES : parseShapes(text)
+    if (told.partitions !== 0 && told.partitions !== this.#partitions.length) throw partitionsDiffer()
     const before = this.#shapes
     if (before.epoch !== '' && told.epoch !== before.epoch) {
       this.#events.publish({
@@ -276,7 +351,10 @@ export class RedisStore implements Store {
       for (const shape of told.shapes) known.set(shapeKey(shape), shape)
     }
     this.#shapesText = text
-    this.#shapes = { epoch: told.epoch, shapes: [...known.values()] }
+    const isSame =
+      known.size === before.shapes.length && before.shapes.every((shape) => known.has(shapeKey(shape)))
+    // The same array while nothing came into use: replicas compare it.
+    this.#shapes = { ...told, shapes: isSame ? before.shapes : [...known.values()] }
   }
 
   #changeParameters(
@@ -285,27 +363,36 @@ export class RedisStore implements Store {
     now: number,
     entry?: Entry,
   ): (string | number | Buffer)[] {
+    const partition = this.#partitionOf(target.digest)
     return [
-      this.#recordKey(target.digest),
-      this.#key('meta'),
-      this.#key('shapes'),
-      this.#key('log:'),
+      partition.recordKey(target.digest),
+      partition.key('meta'),
+      partition.key('shapes'),
+      partition.key('log:'),
       ...changeArguments({
         operation,
         now,
         digest: digestToBytes(target.digest),
         end: entry?.end ?? 0,
         issuedBefore: entry?.issuedBefore ?? 0,
-        epoch: randomBytes(8).toString('hex'),
-        shape: shapeKey(target.shape),
+        epoch: newEpoch(),
+        shape: this.#isSpread() ? '' : shapeKey(target.shape),
         target: JSON.stringify(targetOf(target)),
         details: entry === undefined ? '{}' : detailsText(entry),
+        partitions: this.#partitions.length,
+        bell: this.#bellChannel,
       }),
     ]
   }
 
+  /** Makes sure that every check will look under this shape, before the first record of it is written. */
+  async #useShape(client: RedisClient, shape: Shape, end: number, now: number): Promise<void> {
+    const keys = [this.#home.key('meta'), this.#home.key('shapes')]
+    await client.rescindShape(...keys, now, end, newEpoch(), shapeKey(shape), this.#partitions.length)
+  }
+
   /** Append and WAIT in one pipeline on one connection: WAIT speaks of the writes of its own connection. */
-  async #writeAndWait(client: RedisClient, parameters: (string | number | Buffer)[]): Promise<State> {
+  async #writeAndWait(client: RedisClient, parameters: (string | number | Buffer)[]): Promise<ChangeReply> {
     const waitMs = Math.max(1, Math.floor(this.#connection.writeTimeoutMs / 2))
     const pipeline = client.pipeline() as ReturnType<RedisClient['pipeline']> & {
       rescindChange(...parameters: (string | number | Buffer)[]): unknown
@@ -324,67 +411,48 @@ export class RedisStore implements Store {
         `the primary has the revocation, but ${reached} of ${this.#replicas} replicas confirmed it within ${waitMs} ms`,
       )
     }
-    return stateOf(change[1] as [number, string | null])
+    return change[1] as ChangeReply
   }
 
-  async #meta(client: RedisClient): Promise<Meta | undefined> {
-    const fields = await client.hgetall(this.#key('meta'))
-    if (fields.epoch === undefined) return undefined
-    const ends = new Map<number, number>()
-    for (const [name, value] of Object.entries(fields)) {
-      if (name.startsWith('s:')) ends.set(Number(name.slice(2)), Number(value))
-    }
-    return { epoch: fields.epoch, segment: Number(fields.segment), ends }
+  /** The shapes, and each partition's log from where it was left. */
+  #readStretches(
+    client: RedisClient,
+    from: readonly Position[],
+    bytesMax: number,
+  ): Promise<[string | null, ...Stretch[]]> {
+    return Promise.all([
+      client.get(this.#home.key('shapes')),
+      ...this.#partitions.map((partition, i) => partition.read(client, from[i] ?? ORIGIN, bytesMax)),
+    ])
   }
 
-  async #end(client: RedisClient, meta: Meta): Promise<Position> {
-    const offset = await client.strlen(this.#key(`log:${meta.segment}`))
-    return { epoch: meta.epoch, segment: meta.segment, offset }
+  #partitionOf(digest: Digest): Partition {
+    const [first = 0] = Buffer.from(digest.slice(0, 2), 'base64url')
+    return this.#partitions[first % this.#partitions.length] as Partition
   }
 
-  /** The end of the nearest segment before this one that still exists; segment 0 when there is none. */
-  async #segmentBefore(client: RedisClient, meta: Meta, segment: number): Promise<Position> {
-    for (const number of [...meta.ends.keys()].filter((other) => other < segment).sort((a, b) => b - a)) {
-      const offset = await client.strlen(this.#key(`log:${number}`))
-      if (offset > RECORD_BYTES) return { epoch: meta.epoch, segment: number, offset }
-    }
-    return { epoch: meta.epoch, segment: 0, offset: 0 }
+  #positionOf(digest: Digest, reply: ChangeReply): string {
+    const [, , epoch, segment, size, chain] = reply
+    const mine = this.#partitionOf(digest)
+    const position = { epoch, segment: Number(segment), offset: Number(size), chain: Number(chain) }
+    return formatPosition(this.#partitions.map((partition) => (partition === mine ? position : undefined)))
   }
 
-  /** The next segment after this one that still exists. */
-  async #segmentAfter(client: RedisClient, meta: Meta, segment: number): Promise<number | undefined> {
-    for (const number of [...meta.ends.keys()].filter((other) => other > segment).sort((a, b) => a - b)) {
-      if ((await client.exists(this.#key(`log:${number}`))) === 1) return number
-    }
-    return undefined
+  #parsePosition(text: string): (Position | undefined)[] {
+    const parts = parsePosition(text)
+    if (parts === undefined || parts.length !== this.#partitions.length) throw logChanged()
+    return parts
   }
 
-  /** Records from a position on, with the chain checked over what is read. */
-  async #recordsAfter(client: RedisClient, meta: Meta, at: Position, limit: number): Promise<LogRecord[]> {
-    const isFirst = at.offset <= RECORD_BYTES
-    const header = isFirst ? await this.#bytes(client, at.segment, 0, RECORD_BYTES) : undefined
-    const bytes = await this.#bytes(client, at.segment, at.offset, at.offset + limit * RECORD_BYTES)
-    if (header !== undefined && header.length > 0) {
-      const { epoch, chain } = readSegmentHeader(header)
-      if (epoch !== meta.epoch) throw logChanged()
-      checkChain(chain, bytes)
-    }
-    if (bytes.length === 0 && (await client.strlen(this.#key(`log:${at.segment}`))) < at.offset) {
-      const end = meta.ends.get(at.segment)
-      const hasEnded = end === undefined || end - PRUNE_GRACE_SECONDS < Date.now() / 1000
-      if (!hasEnded) throw logChanged()
-    }
-    return readRecords(bytes)
+  #readFrom(text: string): Position[] {
+    return this.#parsePosition(text).map((part) => {
+      if (part === undefined) throw logChanged()
+      return part
+    })
   }
 
-  #bytes(client: RedisClient, segment: number, start: number, end: number): Promise<Buffer> {
-    return client.getrangeBuffer(this.#key(`log:${segment}`), start, Math.min(end, SEGMENT_BYTES_MAX) - 1)
-  }
-
-  async #records(client: RedisClient, records: readonly LogRecord[]): Promise<(StoredRecord | undefined)[]> {
-    if (records.length === 0) return []
-    const texts = await client.mget(...records.map(({ digest }) => this.#recordKey(digest)))
-    return texts.map((text) => (text === null ? undefined : parseRecord(text)))
+  #isSpread(): boolean {
+    return this.#partitions.length > 1
   }
 
   #write<T>(commands: (client: RedisClient) => Promise<T>): Promise<T> {
@@ -394,14 +462,6 @@ export class RedisStore implements Store {
   #read<T>(commands: (client: RedisClient) => Promise<T>): Promise<T> {
     return this.#connection.run('log', this.#connection.writeTimeoutMs, commands)
   }
-
-  #recordKey(digest: Digest): string {
-    return `${this.#prefix}r:${digest}`
-  }
-
-  #key(name: string): string {
-    return this.#prefix + name
-  }
 }
 
 /** True when some shape of `now` was not among those of `before`. */
@@ -410,55 +470,39 @@ function hasOthers(now: StoredShapes, before: StoredShapes): boolean {
   return now.shapes.some((shape) => !known.has(shapeKey(shape)))
 }
 
-function stateOf([, text]: [number, string | null]): State {
+function stateOf([, text]: ChangeReply): State {
   return text === null ? EMPTY_STATE : parseRecord(text).state
 }
 
-function readRecords(bytes: Buffer): LogRecord[] {
-  const records: LogRecord[] = []
-  for (let offset = 0; offset + RECORD_BYTES <= bytes.length; offset += RECORD_BYTES) {
-    records.push(readRecord(bytes, offset))
+function heldOf(digests: readonly Digest[], texts: readonly (string | null)[]): Held[] {
+  const found: Held[] = []
+  for (const [i, text] of texts.entries()) {
+    if (text !== null) found.push({ digest: digests[i] as Digest, ...parseRecord(text) })
   }
-  return records
+  return found
 }
 
-function checkChain(start: number, bytes: Buffer): void {
-  let chain = start
-  for (let offset = 0; offset + RECORD_BYTES <= bytes.length; offset += RECORD_BYTES) {
-    chain = chainNext(chain, bytes, offset)
-    if (!chainHolds(chain, bytes, offset)) throw logChanged()
+function newEpoch(): string {
+  return randomBytes(8).toString('hex')
+}
+
+/** A line of the list of nodes; undefined for one of a dead node, or one that nobody of us wrote. */
+function parseNode(id: string, line: string, nowMs: number): LiveNode | undefined {
+  const match = /^(\d{1,16}) (\{.*\})$/s.exec(line)
+  if (match === null) return undefined
+  const ageMs = Math.max(0, nowMs - Number(match[1]))
+  if (ageMs > NODE_LIFE_MS) return undefined
+  try {
+    const { name, position, stalenessMs, entries } = JSON.parse(match[2] as string) as Partial<NodeStatus>
+    return {
+      id,
+      name: String(name),
+      position: String(position),
+      stalenessMs: Number(stalenessMs),
+      entries: Number(entries),
+      ageMs,
+    }
+  } catch {
+    return undefined
   }
-}
-
-/** The revocation that a log record speaks of, if it still holds. */
-function liveRevocation(record: LogRecord, row: StoredRecord | undefined, now: number) {
-  if (record.operation !== 'revoke' || row === undefined || now >= record.end) return undefined
-  const entry = row.state.entries.find((held) => isRecordOf(record, held))
-  return entry === undefined ? undefined : toRevocation(record.digest, row.target, entry)
-}
-
-function toChange(record: LogRecord, row: StoredRecord | undefined, position: string): Change {
-  if (record.operation === 'restore') {
-    return row === undefined
-      ? { type: 'restored', position, id: record.digest }
-      : { type: 'restored', position, id: record.digest, target: row.target }
-  }
-  const { end, issuedBefore, at } = record
-  const entry = row?.state.entries.find((held) => isRecordOf(record, held)) ?? { end, issuedBefore, at }
-  // The record may have ended or been removed meanwhile: then the log knows the times, and not the target.
-  return { type: 'revoked', position, revocation: toRevocation(record.digest, row?.target ?? {}, entry) }
-}
-
-function isRecordOf(record: LogRecord, entry: Entry): boolean {
-  return entry.at === record.at && entry.end === record.end && entry.issuedBefore === record.issuedBefore
-}
-
-function formatPosition({ epoch, segment, offset }: Position): string {
-  return `${epoch}:${segment}:${offset}`
-}
-
-function parsePosition(text: string): Position {
-  const match = /^([0-9a-f]{16}|):(\d{1,10}):(\d{1,7})$/.exec(text)
-  if (match === null) throw logChanged()
-  return { epoch: match[1] as string, segment: Number(match[2]), offset: Number(match[3]) }
 }

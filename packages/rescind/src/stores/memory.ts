@@ -16,14 +16,21 @@ import {
   toRevocation,
 } from '../core/revocation.js'
 import { type ParsedTarget, type Shape, type Target, targetOf } from '../core/target.js'
+import { OPERATION_RESTORE, OPERATION_REVOKE, RECORD_BYTES, writeRecord } from '../core/record.js'
 import { RescindError } from '../errors.js'
+import { formatPosition, parsePosition } from './position.js'
 import {
+  type Bell,
   type Change,
   type Changes,
   type Held,
   LIST_SCAN_MAX,
   type ListOptions,
+  type LiveNode,
+  type LogPage,
   logChanged,
+  NODE_LIFE_MS,
+  type NodeStatus,
   type Page,
   type Probe,
   type PutOptions,
@@ -31,6 +38,7 @@ import {
   shapeKey,
   shapesExceeded,
   type Store,
+  type Stored,
 } from './store.js'
 
 interface Row {
@@ -46,6 +54,8 @@ interface LogLine {
   readonly target: Target
   /** Absent for a restore. */
   readonly entry?: Entry
+  /** When it was made; for a restore, up to when statements are void. */
+  readonly at: number
   readonly keptUntil: number
 }
 
@@ -60,6 +70,10 @@ export class MemoryStore implements Store {
   readonly #entriesMax: number
   readonly #rows = new Map<Digest, Row>()
   readonly #shapes = new Map<string, { shape: Shape; end: number }>()
+  /** Kept between changes, so that who holds it sees at a glance that nothing came into use. */
+  #shapeList: readonly Shape[] | undefined
+  readonly #bells = new Set<(bell: Bell) => void>()
+  readonly #nodes = new Map<string, { node: NodeStatus; seenMs: number }>()
   readonly #log: LogLine[] = []
   /** Position of the first line that is still in the log. */
   #logStart = 0
@@ -71,7 +85,7 @@ export class MemoryStore implements Store {
     this.#entriesMax = options.entriesMax ?? 1_000_000
   }
 
-  async put(target: ParsedTarget, wanted: Entry, options: PutOptions): Promise<State> {
+  async put(target: ParsedTarget, wanted: Entry, options: PutOptions): Promise<Stored> {
     this.#assertOpen()
     if (options.ack === 'replicated') {
       throw new RescindError('ERR_ACK_UNSUPPORTED', 'the memory store has no replicas; use ack: "accepted"')
@@ -88,7 +102,7 @@ export class MemoryStore implements Store {
       }
     }
     const { state, changed } = revoke(row?.state ?? EMPTY_STATE, wanted, now)
-    if (!changed) return state
+    if (!changed) return { state, position: this.#end() }
     this.#useShape(target.shape, latestEnd(state), now)
     const held: Row = row ?? {
       target: targetOf(target),
@@ -103,10 +117,16 @@ export class MemoryStore implements Store {
     held.keptUntil = Math.max(held.keptUntil, latestEnd(state))
     this.#rows.set(target.digest, held)
     if (made !== undefined) {
-      this.#log.push({ digest: target.digest, target: held.target, entry: made, keptUntil: made.end })
+      this.#append({
+        digest: target.digest,
+        target: held.target,
+        entry: made,
+        at: made.at,
+        keptUntil: made.end,
+      })
     }
     for (let i = 0; i < SWEEP_STEPS; i++) this.#sweepOne(now)
-    return state
+    return { state, position: this.#end() }
   }
 
   async restore(target: ParsedTarget, options: PutOptions): Promise<boolean> {
@@ -115,14 +135,19 @@ export class MemoryStore implements Store {
     const state = row === undefined ? undefined : restore(row.state, options.now)
     if (row === undefined || state === undefined) return false
     row.state = state
-    this.#log.push({ digest: target.digest, target: row.target, keptUntil: row.keptUntil })
+    this.#append({
+      digest: target.digest,
+      target: row.target,
+      at: state.restoredAt,
+      keptUntil: row.keptUntil,
+    })
     return true
   }
 
   async find(probe: Probe): Promise<readonly Held[]> {
     this.#assertOpen()
     const found: Held[] = []
-    for (const digest of probe([...this.#shapes.values()].map(({ shape }) => shape))) {
+    for (const digest of probe(this.#shapesInUse())) {
       const row = this.#rows.get(digest)
       if (row !== undefined) found.push({ digest, target: row.target, state: row.state })
     }
@@ -148,6 +173,56 @@ export class MemoryStore implements Store {
     return at > this.#logStart ? { revocations, cursor: this.#toPosition(at) } : { revocations }
   }
 
+  async readLog(after: string | undefined, bytesMax: number): Promise<LogPage> {
+    this.#assertOpen()
+    const start = after === undefined ? this.#logStart : this.#parsePosition(after)
+    if (start < this.#logStart) throw logChanged()
+    const count = Math.max(1, Math.floor(bytesMax / RECORD_BYTES))
+    const lines = this.#log.slice(start - this.#logStart, start - this.#logStart + count)
+    const records = Buffer.alloc(lines.length * RECORD_BYTES)
+    lines.forEach(({ digest, entry, at, keptUntil }, i) => {
+      const operation = entry === undefined ? OPERATION_RESTORE : OPERATION_REVOKE
+      const issuedBefore = entry?.issuedBefore ?? 0
+      writeRecord(records, i * RECORD_BYTES, { operation, digest, end: keptUntil, issuedBefore, at })
+    })
+    return {
+      records,
+      position: this.#toPosition(start + lines.length),
+      isEnd: start + lines.length === this.#logStart + this.#log.length,
+      hasGap: false,
+      shapes: this.#shapesInUse(),
+    }
+  }
+
+  onBell(listener: (bell: Bell) => void): () => void {
+    this.#bells.add(listener)
+    return () => this.#bells.delete(listener)
+  }
+
+  async ringForReceipts(): Promise<void> {
+    this.#ring('receipt')
+  }
+
+  async announce(node: NodeStatus): Promise<void> {
+    this.#assertOpen()
+    this.#nodes.set(node.id, { node, seenMs: performance.now() })
+  }
+
+  async retire(id: string): Promise<void> {
+    this.#nodes.delete(id)
+  }
+
+  async nodes(): Promise<readonly LiveNode[]> {
+    this.#assertOpen()
+    const nowMs = performance.now()
+    const live: LiveNode[] = []
+    for (const [id, { node, seenMs }] of this.#nodes) {
+      if (nowMs - seenMs > NODE_LIFE_MS) this.#nodes.delete(id)
+      else live.push({ ...node, ageMs: nowMs - seenMs })
+    }
+    return live.sort((a, b) => (a.name < b.name ? -1 : 1))
+  }
+
   async changes(after: string, limit: number): Promise<Changes> {
     this.#assertOpen()
     const start = this.#parsePosition(after)
@@ -164,7 +239,11 @@ export class MemoryStore implements Store {
 
   async position(): Promise<string> {
     this.#assertOpen()
-    return this.#toPosition(this.#logStart + this.#log.length)
+    return this.#end()
+  }
+
+  async isPrimary(): Promise<boolean> {
+    return true
   }
 
   async ping(): Promise<void> {
@@ -175,6 +254,19 @@ export class MemoryStore implements Store {
     this.#closed = true
   }
 
+  #append(line: LogLine): void {
+    this.#log.push(line)
+    this.#ring('change')
+  }
+
+  #ring(bell: Bell): void {
+    for (const listener of this.#bells) listener(bell)
+  }
+
+  #shapesInUse(): readonly Shape[] {
+    return (this.#shapeList ??= [...this.#shapes.values()].map(({ shape }) => shape))
+  }
+
   #useShape(shape: Shape, end: number, now: number): void {
     const key = shapeKey(shape)
     const known = this.#shapes.get(key)
@@ -183,10 +275,13 @@ export class MemoryStore implements Store {
       return
     }
     for (const [other, { end: ended }] of this.#shapes) {
-      if (ended + PRUNE_GRACE_SECONDS <= now) this.#shapes.delete(other)
+      if (ended + PRUNE_GRACE_SECONDS > now) continue
+      this.#shapes.delete(other)
+      this.#shapeList = undefined
     }
     if (this.#shapes.size >= SHAPES_MAX) throw shapesExceeded()
     this.#shapes.set(key, { shape, end })
+    this.#shapeList = undefined
   }
 
   /** Removes one row and the first log line if they have ended: bounded work a write, and no timer. */
@@ -206,16 +301,19 @@ export class MemoryStore implements Store {
     if (row.keptUntil + PRUNE_GRACE_SECONDS <= now) this.#rows.delete(digest)
   }
 
-  #toPosition(index: number): string {
-    return `${this.#epoch}:1:${index}`
+  #end(): string {
+    return this.#toPosition(this.#logStart + this.#log.length)
   }
 
-  #parsePosition(position: string): number {
-    const [epoch, , index] = position.split(':')
-    const parsed = Number(index)
-    if (epoch !== this.#epoch || !Number.isSafeInteger(parsed) || parsed < 0) throw logChanged()
-    if (parsed > this.#logStart + this.#log.length) throw logChanged()
-    return parsed
+  #toPosition(index: number): string {
+    return formatPosition([{ epoch: this.#epoch, segment: 1, offset: index, chain: 0 }])
+  }
+
+  #parsePosition(text: string): number {
+    const position = parsePosition(text)?.[0]
+    if (position?.epoch !== this.#epoch || position.offset > this.#logStart + this.#log.length)
+      throw logChanged()
+    return position.offset
   }
 
   #assertOpen(): void {

@@ -7,7 +7,10 @@
  * - `find` answers from the store itself, never from a copy, and settles within its deadline: with what it
  *   found, or with an exception. It never answers "nothing" for a failure.
  * - `list` walks the change log backwards, newest first, and never scans keys.
- * - `changes` reads the log forwards from a position, without a gap, or throws `ERR_LOG_CHANGED`.
+ * - `readLog` reads the log forwards from a position, packed, for replicas; `changes` does the same for people.
+ *   Both go on without a gap, or throw `ERR_LOG_CHANGED`. Whatever was acknowledged before a read began is in it.
+ * - `onBell` is a hint that the log has grown, and never the truth: a store may ring late, or not at all.
+ * - `announce`, `retire` and `nodes` keep the list of live nodes: a line that is not renewed vanishes.
  * - Times are whole seconds since 1970 and come in as arguments: a store has no clock of its own but for the
  *   removal of what has ended.
  *
@@ -24,6 +27,50 @@ import type { ParsedTarget, Shape, Target } from '../core/target.js'
  * `accepted`: the store has it (Redis: the primary). `replicated`: so have its replicas.
  */
 export type Ack = 'accepted' | 'replicated'
+
+/** What a write left behind. */
+export interface Stored {
+  readonly state: State
+  /** Who has read the log up to here has this write. */
+  readonly position: string
+}
+
+/** A stretch of the log, packed, in order. */
+export interface LogPage {
+  /** Whole records of 32 bytes (`core/record`), their chain checked. */
+  readonly records: Buffer
+  /** Where the next read begins. */
+  readonly position: string
+  /** The log held no more when it was read. */
+  readonly isEnd: boolean
+  /** A part of the log that should have been there was lost before it was read. */
+  readonly hasGap: boolean
+  /** The shapes in use: the same array as before while nothing came into use. */
+  readonly shapes: readonly Shape[]
+}
+
+/** What a live node tells of itself. */
+export interface NodeStatus {
+  /** Unique, made at its start. */
+  readonly id: string
+  /** For people: by default host name and process number. */
+  readonly name: string
+  /** How far it has read the log; empty when it has not. */
+  readonly position: string
+  /** How long ago the store last answered it, in milliseconds; -1 when it does not follow the log. */
+  readonly stalenessMs: number
+  /** How many statements it holds. */
+  readonly entries: number
+}
+
+/** A live node, as the store knows it. */
+export interface LiveNode extends NodeStatus {
+  /** How long ago it told this, in milliseconds of the store's clock. */
+  readonly ageMs: number
+}
+
+/** A ring of the doorbell; `receipt` asks every node to announce its position at once. */
+export type Bell = 'change' | 'receipt'
 
 export interface PutOptions {
   /** Default `accepted`. */
@@ -73,15 +120,29 @@ export type Probe = (shapes: readonly Shape[]) => readonly Digest[]
 export interface Store {
   /** For messages: `memory`, `redis`. */
   readonly kind: string
-  put(target: ParsedTarget, entry: Entry, options: PutOptions): Promise<State>
+  put(target: ParsedTarget, entry: Entry, options: PutOptions): Promise<Stored>
   /** True when something was restored. */
   restore(target: ParsedTarget, options: PutOptions): Promise<boolean>
   find(probe: Probe): Promise<readonly Held[]>
   list(options: ListOptions): Promise<Page>
+  /** Reads on from a position, or from the beginning: about `bytesMax` bytes of records, at least one if there is one. */
+  readLog(after: string | undefined, bytesMax: number): Promise<LogPage>
+  /** Calls back when the log may have grown. Returns what ends it. */
+  onBell(listener: (bell: Bell) => void): () => void
+  /** Asks every node to announce its position at once. A hint, as every ring. */
+  ringForReceipts(): Promise<void>
+  /** Says that a node lives, for `NODE_LIFE_MS`. */
+  announce(node: NodeStatus): Promise<void>
+  /** Takes the line of a node away. */
+  retire(id: string): Promise<void>
+  /** The nodes that live, by name. */
+  nodes(): Promise<readonly LiveNode[]>
   /** Reads on from a position, at most `limit` changes. */
   changes(after: string, limit: number): Promise<Changes>
   /** The end of the log, in its epoch. */
   position(): Promise<string>
+  /** False when the log comes from a server that no longer takes the writes; what it says is then not fresh. */
+  isPrimary(): Promise<boolean>
   /** Resolves when the store answers; throws why it does not. */
   ping(): Promise<void>
   /** Ends all connections; later calls throw `ERR_CLOSED`. Idempotent. */
@@ -92,6 +153,11 @@ export interface Store {
 export const SHAPES_MAX = 32
 /** How many log records one `list` call reads at the most, so that a rare filter cannot hold the store. */
 export const LIST_SCAN_MAX = 16_384
+
+/** A node that has not announced itself for so long is taken for dead. */
+export const NODE_LIFE_MS = 3000
+/** How often a node announces itself. */
+export const ANNOUNCE_MS = 1000
 
 /** One text for a shape. */
 export function shapeKey(shape: Shape): string {

@@ -9,7 +9,9 @@ import { until } from '../support/until.js'
 it('replicated is reached with a replica, and without it is an error that says what is known', async () => {
   const primary = await RedisServer.start({ config: { 'repl-diskless-sync-delay': '0' } })
   const replica = await RedisServer.start({ config: { replicaof: `127.0.0.1 ${primary.port}` } })
-  const manager = new TokenManager({ store: new RedisStore(new RedisConnection({ url: primary.url, writeTimeoutMs: 3000 })) })
+  const manager = new TokenManager({
+    store: new RedisStore(new RedisConnection({ url: primary.url, writeTimeoutMs: 3000 })),
+  })
   try {
     await until(
       // The primary counts a replica only after its first acknowledgement, up to a second after the link is up.

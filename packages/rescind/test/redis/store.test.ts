@@ -19,9 +19,10 @@ describeStore('RedisStore on a single server', async () => {
   }
 })
 
-describeStore('RedisStore on a cluster of three', async () => {
+describeStore('RedisStore on a cluster of three, in eight partitions', async () => {
   const cluster = await RedisCluster.start({ nodes: 3 })
-  const open = () => new RedisStore(new RedisConnection({ cluster: cluster.nodes }), { namespace: 'b' })
+  const open = () =>
+    new RedisStore(new RedisConnection({ cluster: cluster.nodes }), { namespace: 'b', partitions: 8 })
   const [store, other] = [open(), open()]
   return {
     store,

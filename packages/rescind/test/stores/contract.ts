@@ -4,7 +4,10 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { ANY_TIME, type Entry, findDeadly } from '../../src/core/revocation.js'
 import { digestsOf, EVERYTHING, parseTarget, type Target } from '../../src/core/target.js'
 import { hasCode } from '../../src/errors.js'
-import { SHAPES_MAX, type Store } from '../../src/stores/store.js'
+import { readRecord, RECORD_BYTES } from '../../src/core/record.js'
+import { hasReached } from '../../src/stores/position.js'
+import { type Bell, NODE_LIFE_MS, SHAPES_MAX, type Store } from '../../src/stores/store.js'
+import { until } from '../support/until.js'
 
 export interface StoreUnderTest {
   readonly store: Store
@@ -77,7 +80,7 @@ export function describeStore(name: string, start: () => Promise<StoreUnderTest>
     it('never shortens a life', async () => {
       const target = fresh()
       await put(target, { end: now + 7200 })
-      const state = await put(target, { at: now + 1, end: now + 60 })
+      const { state } = await put(target, { at: now + 1, end: now + 60 })
       expect(findDeadly(state, now, now + 7199)).toBeDefined()
       const [held] = await find(target, other)
       expect(findDeadly(held!.state, now, now + 7199)?.end).toBe(now + 7200)
@@ -125,9 +128,10 @@ export function describeStore(name: string, start: () => Promise<StoreUnderTest>
     it('lists what stands, newest first, in pages that join without a gap', async () => {
       const actor = randomUUID()
       const subs = Array.from({ length: 25 }, (_, i) => `${actor}-${i}`)
-      for (const sub of subs) await put({ sub }, { actor })
+      // A second apart: several partitions are one list by the times of their records.
+      for (const [i, sub] of subs.entries()) await put({ sub }, { actor, at: now - 50 + i }, now - 50 + i)
       await store.restore(parseTarget({ sub: subs[7]! }), { now })
-      await put({ sub: subs[3]! }, { actor, at: now + 1, end: now + 9000 })
+      await put({ sub: subs[3]! }, { actor, at: now + 1, end: now + 9000 }, now + 1)
       const wanted = [subs[3], ...subs.filter((_, i) => i !== 7 && i !== 3).reverse()]
       const seen: unknown[] = []
       let cursor: string | undefined
@@ -163,6 +167,91 @@ export function describeStore(name: string, start: () => Promise<StoreUnderTest>
           hasCode(error, 'ERR_LOG_CHANGED'),
         )
       }
+    })
+
+    /** Reads the packed log to its end. */
+    const readOn = async (after: string | undefined, through = other, bytesMax = 96) => {
+      const records = []
+      let position = after
+      for (;;) {
+        const page = await through.readLog(position, bytesMax)
+        expect(page.records.length % RECORD_BYTES).toBe(0)
+        for (let at = 0; at < page.records.length; at += RECORD_BYTES)
+          records.push(readRecord(page.records, at))
+        position = page.position
+        if (page.isEnd) return { records, position: page.position, shapes: page.shapes }
+      }
+    }
+
+    it('gives replicas the packed log from a position or from its beginning, and the shapes in use', async () => {
+      const start = await store.position()
+      const [target, second] = [fresh(), fresh()]
+      const digest = parseTarget(target).digest
+      for (const one of [target, second]) await put(one, { end: now + 77 })
+      await store.restore(parseTarget(target), { now: now + 1 })
+      const { records, position, shapes } = await readOn(start)
+      // In order for each target; several partitions may interleave otherwise.
+      expect(records.filter((record) => record.digest === digest)).toEqual([
+        { operation: 'revoke', digest, end: now + 77, issuedBefore: ANY_TIME, at: now },
+        { operation: 'restore', digest, end: now + 77, issuedBefore: 0, at: now + 1 },
+      ])
+      expect(records.filter((record) => record.digest !== digest)).toMatchObject([
+        { operation: 'revoke', digest: parseTarget(second).digest },
+      ])
+      expect(shapes).toContainEqual(['sub'])
+      const again = await other.readLog(position, 96)
+      expect(again).toMatchObject({ position, isEnd: true, hasGap: false })
+      expect(again.records).toHaveLength(0)
+      expect(again.shapes).toBe(shapes)
+      const whole = await readOn(undefined, other, 1 << 20)
+      expect(whole.records).toEqual(expect.arrayContaining(records))
+      expect(whole.position).toBe(position)
+    })
+
+    it('tells a writer the position that whoever reads so far has its write', async () => {
+      const before = await other.readLog(await store.position(), 96)
+      const target = fresh()
+      const stored = await put(target)
+      expect(hasReached(before.position, stored.position)).toBe(false)
+      const { position } = await readOn(before.position)
+      expect(hasReached(position, stored.position)).toBe(true)
+      const again = await put(target)
+      expect(hasReached(position, again.position)).toBe(true)
+    })
+
+    it('rings when the log has grown, and on request for receipts', async () => {
+      const heard: Bell[] = []
+      const stop = other.onBell((bell) => heard.push(bell))
+      try {
+        // The first rings may come before the doorbell is connected: it is a hint.
+        await until(
+          async () => {
+            await put(fresh())
+            return heard.includes('change')
+          },
+          { what: 'the doorbell' },
+        )
+        await store.ringForReceipts()
+        await until(() => heard.includes('receipt'), { what: 'the ring for receipts' })
+      } finally {
+        stop()
+      }
+    })
+
+    it('lists live nodes by name until they retire', async () => {
+      const line = (name: string) => ({ id: randomUUID(), name, position: 'p', stalenessMs: 3, entries: 7 })
+      const [b, a] = [line('zz-b'), line('zz-a')]
+      await store.announce(b)
+      await other.announce(a)
+      const own = async () => (await store.nodes()).filter(({ name }) => name.startsWith('zz-'))
+      expect(await own()).toEqual([
+        { ...a, ageMs: expect.any(Number) as number },
+        { ...b, ageMs: expect.any(Number) as number },
+      ])
+      expect((await own())[0]?.ageMs).toBeLessThan(NODE_LIFE_MS)
+      await store.retire(a.id)
+      expect((await own()).map(({ id }) => id)).toEqual([b.id])
+      await until(async () => (await own()).length === 0, { what: 'a node that is silent to vanish' })
     })
 
     it('says nothing to the log when nothing changed', async () => {

@@ -1,0 +1,183 @@
+/**
+ * One partition on Redis: its keys, and its change log read forwards and backwards. All keys of a partition
+ * share one hash tag, so that one script can write them together on a cluster.
+ *
+ * `rescind:{NS.p}:r:DIGEST` records, `…:log:N` segments of the log, `…:meta`; partition 0 also holds `…:shapes`
+ * and `…:nodes` for all.
+ */
+import type { Digest } from '../core/digest.js'
+import {
+  chainHolds,
+  chainNext,
+  chainStart,
+  FORMAT_VERSION,
+  readSegmentHeader,
+  RECORD_BYTES,
+  SEGMENT_BYTES_MAX,
+} from '../core/record.js'
+import { RescindError } from '../errors.js'
+import { ORIGIN, type Position } from '../stores/position.js'
+import { logChanged } from '../stores/store.js'
+import type { RedisClient } from './connection.js'
+
+/** What `meta` says. */
+export interface Meta {
+  /** Where the log ends. */
+  readonly end: Position
+  /** The latest end of each live segment, by number. */
+  readonly ends: ReadonlyMap<number, number>
+}
+
+/** A stretch of the log with its chain checked, and the places around it. */
+export interface Stretch {
+  readonly records: Buffer
+  /** Where the first record stands. */
+  readonly begin: Position
+  /** Where the next read begins. */
+  readonly position: Position
+  readonly isEnd: boolean
+  /** A segment that should have been there was not: what it held cannot be read any more. */
+  readonly hasGap: boolean
+}
+
+/** By how much the clocks of writers, readers and Redis may differ before an ended segment looks lost. */
+const SKEW_SECONDS = 60
+const NOTHING = Buffer.alloc(0)
+
+export class Partition {
+  readonly prefix: string
+
+  constructor(namespace: string, number: number) {
+    this.prefix = `rescind:{${namespace}.${number}}:`
+  }
+
+  key(name: string): string {
+    return this.prefix + name
+  }
+
+  recordKey(digest: Digest): string {
+    return `${this.prefix}r:${digest}`
+  }
+
+  /** Undefined when nothing was ever written, or all of it was lost. */
+  async meta(client: RedisClient): Promise<Meta | undefined> {
+    const fields = await client.hgetall(this.key('meta'))
+    const { epoch, version } = fields
+    if (epoch === undefined) return undefined
+    if (Number(version) !== FORMAT_VERSION) {
+      throw new RescindError('ERR_STORE_CORRUPT', 'Redis holds a log of another format; upgrade this node')
+    }
+    const ends = new Map<number, number>()
+    for (const [name, value] of Object.entries(fields)) {
+      if (name.startsWith('s:')) ends.set(Number(name.slice(2)), Number(value))
+    }
+    const end = {
+      epoch,
+      segment: Number(fields.segment ?? 0),
+      offset: Number(fields.size ?? 0),
+      chain: Number(fields.chain ?? 0),
+    }
+    return { end, ends }
+  }
+
+  /**
+   * Reads on from a position, about `bytesMax` bytes. While nothing is lost or full, that is one GETRANGE that
+   * begins one record early: what stands there must be what was read last.
+   */
+  async read(client: RedisClient, after: Position, bytesMax: number): Promise<Stretch> {
+    let at = after
+    let meta: Meta | undefined
+    if (at.segment === 0) {
+      meta = await this.meta(client)
+      if (meta === undefined) {
+        if (at.epoch !== '') throw logChanged()
+        return { records: NOTHING, begin: at, position: at, isEnd: true, hasGap: false }
+      }
+      if (at.epoch !== '' && at.epoch !== meta.end.epoch) throw logChanged()
+      at = { ...ORIGIN, epoch: meta.end.epoch, chain: chainStart(meta.end.epoch) }
+    } else {
+      const stretch = await this.#readSegment(client, at, bytesMax)
+      const mayGoOn = stretch !== undefined && stretch.position.offset + RECORD_BYTES <= SEGMENT_BYTES_MAX
+      if (stretch !== undefined && (mayGoOn || stretch.records.length > 0)) return stretch
+      meta = await this.meta(client)
+      if (meta === undefined || meta.end.epoch !== at.epoch || meta.end.segment < at.segment)
+        throw logChanged()
+      if (stretch === undefined && !hasEnded(meta, at.segment)) throw logChanged()
+    }
+    return this.#readNext(client, meta, at, bytesMax)
+  }
+
+  /** The end of the nearest segment before this one that still exists; undefined when there is none. */
+  async segmentBefore(client: RedisClient, meta: Meta, segment: number): Promise<Position | undefined> {
+    for (const number of [...meta.ends.keys()].filter((other) => other < segment).sort((a, b) => b - a)) {
+      const offset = await client.strlen(this.key(`log:${number}`))
+      if (offset > RECORD_BYTES) return { epoch: meta.end.epoch, segment: number, offset, chain: 0 }
+    }
+    return undefined
+  }
+
+  bytes(client: RedisClient, segment: number, start: number, end: number): Promise<Buffer> {
+    return client.getrangeBuffer(this.key(`log:${segment}`), start, Math.min(end, SEGMENT_BYTES_MAX) - 1)
+  }
+
+  /** The rest of a segment; undefined when the segment is gone. Throws when it is not the one that was read. */
+  async #readSegment(client: RedisClient, at: Position, bytesMax: number): Promise<Stretch | undefined> {
+    const start = at.offset - RECORD_BYTES
+    const bytes = await this.bytes(client, at.segment, start, at.offset + bytesMax)
+    if (bytes.length === 0 && (await client.exists(this.key(`log:${at.segment}`))) === 0) return undefined
+    if (bytes.length < RECORD_BYTES || !isWhatWasRead(bytes, at)) throw logChanged()
+    return follow(at, bytes.subarray(RECORD_BYTES), bytesMax)
+  }
+
+  /** The beginning of the next segment that still exists. */
+  async #readNext(client: RedisClient, meta: Meta, at: Position, bytesMax: number): Promise<Stretch> {
+    let hasGap = false
+    for (const segment of [...meta.ends.keys()].filter((other) => other > at.segment).sort((a, b) => a - b)) {
+      const bytes = await this.bytes(client, segment, 0, RECORD_BYTES + bytesMax)
+      if (bytes.length === 0) {
+        hasGap ||= !hasEnded(meta, segment)
+        continue
+      }
+      if (bytes.length < RECORD_BYTES) throw logChanged()
+      const { epoch, sequence, chain } = readSegmentHeader(bytes)
+      if (epoch !== at.epoch || sequence !== segment) throw logChanged()
+      // What came between may have ended; what directly follows must continue what was read.
+      if (segment === at.segment + 1 && chain !== at.chain) throw logChanged()
+      const begin = { epoch, segment, offset: RECORD_BYTES, chain }
+      const stretch = follow(begin, bytes.subarray(RECORD_BYTES), bytesMax)
+      return { ...stretch, isEnd: stretch.isEnd && segment === meta.end.segment, hasGap }
+    }
+    return { records: NOTHING, begin: at, position: at, isEnd: true, hasGap }
+  }
+}
+
+function hasEnded(meta: Meta, segment: number): boolean {
+  const end = meta.ends.get(segment)
+  return end === undefined || end - SKEW_SECONDS < Date.now() / 1000
+}
+
+/** Is the record (or header) at the beginning of these bytes the one that a reader at `at` read last? */
+function isWhatWasRead(bytes: Buffer, at: Position): boolean {
+  if (at.offset > RECORD_BYTES) return chainHolds(at.chain, bytes, 0)
+  const { epoch, sequence, chain } = readSegmentHeader(bytes)
+  return epoch === at.epoch && sequence === at.segment && chain === at.chain
+}
+
+/** Checks that the records continue the chain, and where they lead. */
+function follow(at: Position, bytes: Buffer, bytesMax: number): Stretch {
+  const length = bytes.length - (bytes.length % RECORD_BYTES)
+  let { chain } = at
+  for (let offset = 0; offset < length; offset += RECORD_BYTES) {
+    chain = chainNext(chain, bytes, offset)
+    if (!chainHolds(chain, bytes, offset)) throw logChanged()
+  }
+  const offset = at.offset + length
+  const isFull = offset + RECORD_BYTES > SEGMENT_BYTES_MAX
+  return {
+    records: bytes.subarray(0, length),
+    begin: at,
+    position: { ...at, offset, chain },
+    isEnd: length < bytesMax && !isFull,
+    hasGap: false,
+  }
+}
