@@ -1,6 +1,6 @@
 import { defineConfig } from 'tsdown'
 
-const ADAPTERS = ['node', 'express', 'fastify', 'hono', 'koa', 'nest', 'decorators', 'fetch']
+const ADAPTERS = ['node', 'express', 'fastify', 'hono', 'koa', 'nest', 'decorators', 'fetch', 'live']
 
 export default defineConfig({
   entry: {

@@ -24,7 +24,7 @@ export async function makeApp(
   const gate = new Gate({
     manager,
     realm: 'example-api',
-    onUnknown: (cause) => console.error(`check unavailable: ${cause.code}: ${cause.message}`),
+    onUncertain: (cause) => console.error(`check unavailable: ${cause.code}: ${cause.message}`),
   })
 
   const app = express()

@@ -1,5 +1,5 @@
 /**
- * How long revocations live. From options or from environment variables; all problems are reported at once.
+ * How long revocations live, and how old an answer may be. From options or from environment variables; all problems are reported at once.
  */
 import { type Environment, EnvironmentReader, throwProblems } from './config.js'
 
@@ -18,12 +18,18 @@ export interface RevocationSettings {
   readonly clockToleranceSeconds: number
   /** Added to every life, for clocks that differ between issuer, nodes and Redis. Default 300, 0 to 86,400. */
   readonly skewMarginSeconds: number
+  /**
+   * A replica that has not heard from the store for longer does not count as fresh: then a check asks the store.
+   * In milliseconds, default 1,000, 50 to 60,000. It polls four times as often.
+   */
+  readonly stalenessMaxMs: number
 }
 
 const NUMBERS = {
   lifetimeMaxSeconds: { variable: 'RESCIND_LIFETIME_MAX_SECONDS', normal: 1800, min: 1, max: 315_360_000 },
   clockToleranceSeconds: { variable: 'RESCIND_CLOCK_TOLERANCE_SECONDS', normal: 5, min: 0, max: 300 },
   skewMarginSeconds: { variable: 'RESCIND_SKEW_MARGIN_SECONDS', normal: 300, min: 0, max: 86_400 },
+  stalenessMaxMs: { variable: 'RESCIND_STALENESS_MAX_MS', normal: 1000, min: 50, max: 60_000 },
 } as const
 const TTLS = ['token', 'fixed'] as const
 
@@ -34,6 +40,7 @@ export function settingsFromEnv(env: Environment): RevocationSettings {
     ttl: reader.oneOf('RESCIND_TTL', TTLS) ?? 'token',
     clockToleranceSeconds: numberFromEnv(reader, 'clockToleranceSeconds'),
     skewMarginSeconds: numberFromEnv(reader, 'skewMarginSeconds'),
+    stalenessMaxMs: numberFromEnv(reader, 'stalenessMaxMs'),
   }
   reader.finish()
   return settings
@@ -54,6 +61,7 @@ export function settingsFromOptions(options: Partial<RevocationSettings>): Revoc
     ttl: options.ttl ?? 'token',
     clockToleranceSeconds: number('clockToleranceSeconds'),
     skewMarginSeconds: number('skewMarginSeconds'),
+    stalenessMaxMs: number('stalenessMaxMs'),
   }
   if (!TTLS.includes(settings.ttl)) problems.push(`ttl must be one of: ${TTLS.join(', ')}`)
   throwProblems(problems)

@@ -1,5 +1,6 @@
 /**
- * `TokenManager`: revoke, restore, check, list, watch. The way of the application to a store.
+ * `TokenManager`: revoke, restore, check, list, watch. The way of the application to a store, and to the replica
+ * that answers most checks without it.
  */
 import { setTimeout as sleep } from 'node:timers/promises'
 import {
@@ -9,7 +10,6 @@ import {
   latestEnd,
   type Revocation,
   type State,
-  TIME_MAX,
   toRevocation,
 } from './core/revocation.js'
 import {
@@ -23,12 +23,22 @@ import {
   type Subject,
   type Target,
   targetOf,
-  TOKEN_DIGEST,
 } from './core/target.js'
 import type { Environment } from './config.js'
 import { hasCode, RescindError } from './errors.js'
+import { expOf, type LiveEnd, LiveTokens } from './live-tokens.js'
+import { waitForNodes } from './receipts.js'
+import { Replica } from './replica/replica.js'
 import { type RevocationSettings, settingsFromEnv, settingsFromOptions } from './settings.js'
-import type { Ack, Change, Held, Page, Store } from './stores/store.js'
+import {
+  makeStatement,
+  namesOneToken,
+  type RevocationWarning,
+  secondsOf,
+  type StatementOptions,
+  warnOnce,
+} from './statement.js'
+import type { Change, Held, LiveNode, Page, Store } from './stores/store.js'
 import { VerifiedToken, type Verifier } from './token/verifier.js'
 
 export interface TokenManagerOptions extends Partial<RevocationSettings> {
@@ -40,27 +50,38 @@ export interface TokenManagerOptions extends Partial<RevocationSettings> {
   readonly now?: (() => number) | undefined
   /** Told when a revocation ends before its token does (`ttl: 'fixed'`). Default `process.emitWarning`. */
   readonly onWarning?: ((warning: RevocationWarning) => void) | undefined
+  /** Keep a replica of what is revoked in memory, and answer checks from it. Default true. */
+  readonly replica?: boolean | undefined
+  /** The name of this node in lists and receipts, 1 to 128 characters. Default: host name and process number. */
+  readonly nodeName?: string | undefined
 }
 
-export interface RevocationWarning {
-  readonly code: 'REVOCATION_ENDS_EARLY'
-  readonly message: string
-}
+/**
+ * How sure a revocation is when the call returns. `accepted`: the store has it (Redis: the primary). `replicated`:
+ * so have its replicas. `everywhere`: every live node has applied it.
+ */
+export type AckLevel = 'accepted' | 'replicated' | 'everywhere'
 
-export interface RevokeOptions {
-  /**
-   * Tokens issued up to and in this second die: a `Date` or seconds since 1970. Default: now, so that the next
-   * log-in works; for a target that names one token, and with `null`, whenever they were issued (a ban).
-   */
-  readonly issuedBefore?: Date | number | null | undefined
-  /** The revocation ends then: a `Date` or seconds since 1970. Default: when the last such token has ended. */
-  readonly expiresAt?: Date | number | undefined
-  /** Why, for people; at most 512 characters. Never put a token into it. */
-  readonly reason?: string | undefined
-  /** Who did it; at most 256 characters. */
-  readonly actor?: string | undefined
+export interface RevokeOptions extends StatementOptions {
   /** How sure it must be when the call returns. Default `accepted`. */
-  readonly ack?: Ack | undefined
+  readonly ack?: AckLevel | undefined
+  /** For `ack: 'everywhere'`: how long to wait for the nodes, in milliseconds. Default 5,000, 1 to 600,000. */
+  readonly timeoutMs?: number | undefined
+}
+
+/** A revocation as it now stands, and how sure it is. */
+export interface Receipt extends Revocation {
+  /** The level reached: the one asked for. */
+  readonly ack: AckLevel
+  /** For `everywhere`: the nodes that have it, by name. */
+  readonly nodes?: readonly string[]
+}
+
+export interface CheckOptions {
+  /** `replica` (default): from memory while that is fresh, otherwise from the store. `strict`: from the store. */
+  readonly consistency?: 'replica' | 'strict' | undefined
+  /** How old an answer from memory may be, in milliseconds. Default: the setting of the manager. */
+  readonly stalenessMaxMs?: number | undefined
 }
 
 /** `revoked`: dead, with the revocation. `clear`: not revoked. `unknown`: cannot be told, and why. */
@@ -103,8 +124,6 @@ export interface WatchOptions {
   readonly pollMs?: number | undefined
 }
 
-const REASON_LENGTH_MAX = 512
-const ACTOR_LENGTH_MAX = 256
 const LIST_LIMIT_MAX = 1000
 const WATCH_BATCH = 256
 /** While the store is away, a watch asks again this often at the least. */
@@ -117,6 +136,9 @@ export class TokenManager {
   readonly #now: () => number
   readonly #warn: (warning: RevocationWarning) => void
   readonly #closing = new AbortController()
+  /** This node's copy of what is revoked; undefined with `replica: false`. */
+  readonly replica: Replica | undefined
+  readonly #live: LiveTokens | undefined
 
   /** Throws one `ERR_CONFIG_INVALID` for everything that is wrong with the settings. */
   constructor(options: TokenManagerOptions, settings: RevocationSettings = settingsFromOptions(options)) {
@@ -126,11 +148,19 @@ export class TokenManager {
     this.settings = { ...settings, clockToleranceSeconds: tolerance }
     this.#now = options.now ?? Date.now
     this.#warn = options.onWarning ?? warnOnce()
+    if (options.replica === false) return
+    const { stalenessMaxMs } = this.settings
+    this.replica = new Replica(options.store, { stalenessMaxMs, name: options.nodeName, now: this.#now })
+    this.#live = new LiveTokens({
+      replica: this.replica,
+      now: () => this.now(),
+      endOf: (subject) => (expOf(subject) ?? Infinity) + this.settings.clockToleranceSeconds,
+    })
   }
 
   /**
-   * With settings from `RESCIND_LIFETIME_MAX_SECONDS`, `RESCIND_TTL`, `RESCIND_CLOCK_TOLERANCE_SECONDS` and
-   * `RESCIND_SKEW_MARGIN_SECONDS`.
+   * With settings from `RESCIND_LIFETIME_MAX_SECONDS`, `RESCIND_TTL`, `RESCIND_CLOCK_TOLERANCE_SECONDS`,
+   * `RESCIND_SKEW_MARGIN_SECONDS` and `RESCIND_STALENESS_MAX_MS`.
    */
   static fromEnv(
     env: Environment,
@@ -153,7 +183,7 @@ export class TokenManager {
   async revokeToken(
     token: string | VerifiedToken,
     options: Omit<RevokeOptions, 'issuedBefore'> = {},
-  ): Promise<Revocation> {
+  ): Promise<Receipt> {
     const verified = typeof token === 'string' ? await this.#verified(token) : token
     if (!(verified instanceof VerifiedToken)) {
       throw new RescindError(
@@ -171,12 +201,12 @@ export class TokenManager {
    * revocation as it now stands; one that lives longer already stays as it is. Throws `ERR_TARGET_INVALID`,
    * `ERR_OPTION_INVALID`, `ERR_SHAPES_EXCEEDED`, `ERR_ACK_NOT_REACHED` and the store's failures.
    */
-  async revoke(target: Target, options: RevokeOptions = {}): Promise<Revocation> {
+  async revoke(target: Target, options: RevokeOptions = {}): Promise<Receipt> {
     return this.#put(parseTarget(target), options)
   }
 
   /** Revokes every token that was issued until now, whoever carries it. */
-  async revokeAll(options: RevokeOptions = {}): Promise<Revocation> {
+  async revokeAll(options: RevokeOptions = {}): Promise<Receipt> {
     return this.#put(EVERYTHING, options)
   }
 
@@ -185,17 +215,25 @@ export class TokenManager {
    * something. A token stays dead when another target covers it too.
    */
   async restore(target: Target | VerifiedToken | 'everything'): Promise<boolean> {
-    const now = Math.floor(this.now())
-    if (target === 'everything') return this.store.restore(EVERYTHING, { now })
-    return this.store.restore(parseTarget(target instanceof VerifiedToken ? target.target : target), { now })
+    const parsed =
+      target === 'everything'
+        ? EVERYTHING
+        : parseTarget(target instanceof VerifiedToken ? target.target : target)
+    const restored = await this.store.restore(parsed, { now: Math.floor(this.now()) })
+    // This node shall know it when the call returns; were the store gone meanwhile, it learns of it later.
+    if (this.replica !== undefined && (this.replica.isStarted || this.replica.size > 0)) {
+      await this.replica.catchUp().catch(() => undefined)
+    }
+    return restored
   }
 
   /**
    * Is it revoked? Takes a token as a string (verified first, which may throw as in `revokeToken`), the gate's
-   * `auth`, or claims. A failure of the store is `unknown`, never `clear`. Throws `ERR_CLAIM_INVALID` for a
+   * `auth`, or claims. Answers from the replica while that is fresh, and asks the store otherwise, or always with
+   * `consistency: 'strict'`. A failure of the store is `unknown`, never `clear`. Throws `ERR_CLAIM_INVALID` for a
    * claim that cannot be compared in full.
    */
-  async check(token: string | Subject | Claims): Promise<CheckResult> {
+  async check(token: string | Subject | Claims, options: CheckOptions = {}): Promise<CheckResult> {
     let subject: Subject
     if (typeof token === 'string') {
       try {
@@ -214,12 +252,79 @@ export class TokenManager {
         'check takes a token, the auth that the gate gave, or claims',
       )
     }
+    if (options.consistency !== 'strict') {
+      const result = this.checkNow(subject, options.stalenessMaxMs)
+      if (result !== undefined) return result
+    }
+    return this.checkStore(subject)
+  }
+
+  /**
+   * The same from this node's memory alone, at once and without a promise; `undefined` when the replica has not
+   * heard from the store for `stalenessMaxMs` (default: the setting). What it knows to be revoked it says however
+   * old that is: such an answer can only be too strict, by a restore that has not arrived. `revocation` has no
+   * reason and no actor: those are in the store.
+   */
+  checkNow(subject: Subject, stalenessMaxMs = this.settings.stalenessMaxMs): CheckResult | undefined {
+    const { replica } = this
+    if (replica === undefined) return undefined
+    const now = this.now()
+    replica.start()
+    if (replica.isRevoked(subject, now)) {
+      const revocation = replica.find(subject, now)
+      if (revocation !== undefined) return { status: 'revoked', revocation }
+    }
+    if (replica.stalenessMs > stalenessMaxMs) return undefined
+    return replica.isUnnamed(subject) ? { status: 'unknown', cause: unnamed() } : CLEAR
+  }
+
+  /** The same from the store itself, within its deadline. */
+  checkStore(subject: Subject): Promise<CheckResult> {
     return this.#check(subject)
   }
 
+  /**
+   * Resolves when the replica is fresh. Throws why it is not, after `timeoutMs` (default 10,000), or at once when
+   * the store says something that will not pass.
+   */
+  async ready(
+    options: { timeoutMs?: number | undefined; signal?: AbortSignal | undefined } = {},
+  ): Promise<void> {
+    const { timeoutMs = 10_000, signal } = options
+    const deadline = performance.now() + timeoutMs
+    while (this.replica !== undefined) {
+      signal?.throwIfAborted()
+      try {
+        await withinMs(this.replica.catchUp(), deadline - performance.now())
+        return
+      } catch (error) {
+        const isPassing = error instanceof RescindError && PASSING.has(error.code)
+        if (!isPassing || performance.now() + READY_RETRY_MS > deadline) throw error
+        await sleep(READY_RETRY_MS)
+      }
+    }
+  }
+
+  /** The nodes that live, by name: how far each has read the log, and how stale it is. */
+  nodes(): Promise<readonly LiveNode[]> {
+    return this.store.nodes()
+  }
+
+  /**
+   * Resolves when the token is revoked or has ended, for connections that outlive a request; with `undefined` when
+   * the signal is aborted or the manager closed. Throws `ERR_OPTION_INVALID` without a replica.
+   */
+  onRevoked(subject: Subject, signal?: AbortSignal): Promise<LiveEnd> {
+    if (this.#live === undefined || this.replica === undefined) {
+      throw new RescindError('ERR_OPTION_INVALID', 'onRevoked needs the replica: do not set replica to false')
+    }
+    this.replica.start()
+    return this.#live.watch(subject, signal)
+  }
+
   /** True when revoked, false when clear. Throws the cause when it cannot be told: never `false` for a failure. */
-  async isRevoked(token: string | Subject | Claims): Promise<boolean> {
-    const result = await this.check(token)
+  async isRevoked(token: string | Subject | Claims, options: CheckOptions = {}): Promise<boolean> {
+    const result = await this.check(token, options)
     if (result.status === 'unknown') throw result.cause
     return result.status === 'revoked'
   }
@@ -241,7 +346,7 @@ export class TokenManager {
     const token = target instanceof VerifiedToken ? target : undefined
     const parsed = target === 'everything' ? EVERYTHING : parseTarget(token?.target ?? target)
     const exp = token === undefined ? undefined : own(token.claims, 'exp')
-    const entry = this.#entry(parsed, options, typeof exp === 'number' ? exp : undefined)
+    const entry = this.#statement(parsed, options, typeof exp === 'number' ? exp : undefined)
     const held = await this.store.find(() => [parsed.digest])
     const now = this.now()
     const standing = (held[0]?.state.entries ?? []).filter(({ end }) => now < end)
@@ -288,9 +393,11 @@ export class TokenManager {
     }
   }
 
-  /** Ends every watch and the store. Idempotent. */
+  /** Ends every watch, the replica and the store. Idempotent. */
   async close(): Promise<void> {
     this.#closing.abort()
+    this.#live?.close()
+    await this.replica?.close()
     await this.store.close()
   }
 
@@ -316,68 +423,38 @@ export class TokenManager {
     }
     if (found !== undefined) return { status: 'revoked', revocation: found }
     if (isNameless) {
-      return {
-        status: 'unknown',
-        cause: new RescindError(
-          'ERR_TOKEN_UNNAMED',
-          'these claims have no jti, and tokens without one are revoked by their digest: check the token itself',
-        ),
-      }
+      return { status: 'unknown', cause: unnamed() }
     }
-    return { status: 'clear' }
+    return CLEAR
   }
 
-  async #put(target: ParsedTarget, options: RevokeOptions, exp?: number): Promise<Revocation> {
-    const { ack = 'accepted' } = options
-    if (ack !== 'accepted' && ack !== 'replicated') {
-      throw new RescindError('ERR_ACK_UNSUPPORTED', 'ack must be "accepted" or "replicated"')
+  async #put(target: ParsedTarget, options: RevokeOptions, exp?: number): Promise<Receipt> {
+    const { ack = 'accepted', timeoutMs = 5000 } = options
+    if (!ACK_LEVELS.has(ack)) {
+      throw new RescindError('ERR_ACK_UNSUPPORTED', `ack must be one of: ${[...ACK_LEVELS].join(', ')}`)
     }
-    const entry = this.#entry(target, options, exp)
-    const { state } = await this.store.put(target, entry, {
-      ack,
+    if (!Number.isInteger(timeoutMs) || timeoutMs < 1 || timeoutMs > 600_000) {
+      throw new RescindError('ERR_OPTION_INVALID', 'timeoutMs must be a whole number from 1 to 600000')
+    }
+    const entry = this.#statement(target, options, exp)
+    const { state, position } = await this.store.put(target, entry, {
+      ack: ack === 'replicated' ? 'replicated' : 'accepted',
       now: Math.floor(this.now()),
     })
-    const stands = strongest(state, entry)
-    return toRevocation(target.digest, targetOf(target), stands)
+    // This node refuses the token from now on, before the log tells it to.
+    this.replica?.learn(target, state)
+    const revocation = toRevocation(target.digest, targetOf(target), strongest(state, entry))
+    if (ack !== 'everywhere') return { ...revocation, ack }
+    return { ...revocation, ack, nodes: await waitForNodes(this.store, position, timeoutMs) }
   }
 
-  #entry(target: ParsedTarget, options: RevokeOptions, exp: number | undefined): Entry {
-    const now = this.now()
-    const issuedBefore = this.#issuedBefore(target, options.issuedBefore, now)
-    const end = this.#end(options, exp, now)
-    if (end <= now) throw new RescindError('ERR_OPTION_INVALID', 'expiresAt lies in the past')
-    return {
-      at: Math.floor(now),
-      end,
-      issuedBefore,
-      ...textOption('reason', options.reason, REASON_LENGTH_MAX),
-      ...textOption('actor', options.actor, ACTOR_LENGTH_MAX),
-    }
-  }
-
-  #issuedBefore(target: ParsedTarget, wanted: RevokeOptions['issuedBefore'], now: number): number {
-    if (wanted === null || (wanted === undefined && namesOneToken(target))) return ANY_TIME
-    if (wanted === undefined) return Math.floor(now)
-    return Math.max(0, Math.floor(secondsOf('issuedBefore', wanted)))
-  }
-
-  /** Invariant: no revocation ends before its token does, unless a fixed time was asked for by name. */
-  #end(options: RevokeOptions, exp: number | undefined, now: number): number {
-    const { lifetimeMaxSeconds, ttl, clockToleranceSeconds, skewMarginSeconds } = this.settings
-    if (options.expiresAt !== undefined)
-      return Math.min(Math.ceil(secondsOf('expiresAt', options.expiresAt)), TIME_MAX)
-    if (ttl === 'fixed') {
-      const end = Math.ceil(now + lifetimeMaxSeconds)
-      if (exp !== undefined && exp + clockToleranceSeconds > end) {
-        this.#warn({
-          code: 'REVOCATION_ENDS_EARLY',
-          message: `a token lives ${Math.ceil(exp - now)} s longer, but its revocation ends after ${lifetimeMaxSeconds} s (ttl "fixed"): then it is accepted again`,
-        })
-      }
-      return end
-    }
-    const tokenEnd = exp ?? now + lifetimeMaxSeconds
-    return Math.min(Math.ceil(tokenEnd + clockToleranceSeconds + skewMarginSeconds), TIME_MAX)
+  #statement(target: ParsedTarget, options: StatementOptions, exp: number | undefined): Entry {
+    return makeStatement(target, options, {
+      now: this.now(),
+      exp,
+      settings: this.settings,
+      warn: this.#warn,
+    })
   }
 
   async #verified(token: string): Promise<VerifiedToken> {
@@ -394,6 +471,31 @@ export class TokenManager {
   }
 }
 
+const CLEAR: CheckResult = { status: 'clear' }
+const ACK_LEVELS: ReadonlySet<string> = new Set<AckLevel>(['accepted', 'replicated', 'everywhere'])
+/** How soon `ready` tries again, in milliseconds. */
+const READY_RETRY_MS = 50
+
+function unnamed(): RescindError {
+  return new RescindError(
+    'ERR_TOKEN_UNNAMED',
+    'these claims have no jti, and tokens without one are revoked by their digest: check the token itself',
+  )
+}
+
+async function withinMs(work: Promise<void>, ms: number): Promise<void> {
+  const ended = new AbortController()
+  const late = sleep(Math.max(0, ms), undefined, { signal: ended.signal }).then(() => {
+    throw new RescindError('ERR_REPLICA_STALE', 'the log could not be read to its end in time')
+  })
+  late.catch(() => undefined)
+  try {
+    await Promise.race([work, late])
+  } finally {
+    ended.abort()
+  }
+}
+
 /** Failures that pass by themselves: a watch waits for their end. */
 const PASSING: ReadonlySet<string> = new Set([
   'ERR_STORE_UNAVAILABLE',
@@ -402,38 +504,12 @@ const PASSING: ReadonlySet<string> = new Set([
   'ERR_STORE_REFUSED',
 ])
 
-function namesOneToken(target: ParsedTarget): boolean {
-  return target.shape.includes('jti') || target.shape.includes(TOKEN_DIGEST)
-}
-
 /** The statement of a state that says at least what was asked for. */
 function strongest(state: State, wanted: Entry): Entry {
   const covering = state.entries.filter(
     ({ end, issuedBefore }) => end >= wanted.end && issuedBefore >= wanted.issuedBefore,
   )
   return covering.find(({ end }) => end === latestEnd({ restoredAt: 0, entries: covering })) ?? wanted
-}
-
-function secondsOf(name: string, value: Date | number): number {
-  const seconds = value instanceof Date ? value.getTime() / 1000 : value
-  if (typeof seconds !== 'number' || !Number.isFinite(seconds)) {
-    throw new RescindError('ERR_OPTION_INVALID', `${name} must be a Date, or seconds since 1970`)
-  }
-  if (seconds > 100_000_000_000) {
-    throw new RescindError('ERR_OPTION_INVALID', `${name} is in seconds since 1970, not in milliseconds`)
-  }
-  return seconds
-}
-
-function textOption(name: 'reason' | 'actor', value: string | undefined, lengthMax: number): Partial<Entry> {
-  if (value === undefined) return {}
-  if (typeof value !== 'string' || value.length > lengthMax || !value.isWellFormed()) {
-    throw new RescindError(
-      'ERR_OPTION_INVALID',
-      `${name} must be well-formed text of at most ${lengthMax} characters`,
-    )
-  }
-  return { [name]: value }
 }
 
 function filterOf(query: ListQuery): (revocation: Revocation) => boolean {
@@ -445,15 +521,5 @@ function filterOf(query: ListQuery): (revocation: Revocation) => boolean {
       wanted === undefined ||
       Object.entries(wanted).every(([name, value]) => Object.hasOwn(target, name) && target[name] === value)
     )
-  }
-}
-
-/** One warning a process is enough for a setting that will not change while it runs. */
-function warnOnce(): (warning: RevocationWarning) => void {
-  let warned = false
-  return ({ code, message }) => {
-    if (warned) return
-    warned = true
-    process.emitWarning(message, { code })
   }
 }

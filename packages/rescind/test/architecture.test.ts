@@ -14,8 +14,10 @@ const LAYERS: readonly (readonly string[])[] = [
   ['config.ts', 'event-stream.ts'],
   ['core/'],
   ['settings.ts', 'stores/', 'denial.ts'],
-  ['redis/', 'token/'],
-  ['open-store.ts', 'token-manager.ts'],
+  ['redis/', 'token/', 'replica/', 'statement.ts', 'receipts.ts'],
+  ['open-store.ts', 'live-tokens.ts'],
+  ['token-manager.ts'],
+  ['freshness.ts'],
   ['gate.ts'],
   ['adapters/', 'index.ts'],
 ]

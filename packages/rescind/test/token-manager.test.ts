@@ -47,7 +47,6 @@ const broken = (code: 'ERR_STORE_UNAVAILABLE' | 'ERR_STORE_REFUSED' = 'ERR_STORE
     announce: fail,
     retire: fail,
     nodes: fail,
-    isPrimary: fail,
     ping: fail,
     close: async () => undefined,
   }
@@ -68,7 +67,10 @@ describe('a log-out', () => {
       target: { jti: verdict.auth.claims.jti },
     })
     expect([await ask(one), await ask(two)]).toEqual(['token_revoked', 'allowed'])
-    expect(await manager.check(one)).toMatchObject({ status: 'revoked', revocation: { reason: 'log-out' } })
+    expect(await manager.check(one, { consistency: 'strict' })).toMatchObject({
+      status: 'revoked',
+      revocation: { reason: 'log-out' },
+    })
     expect([await manager.isRevoked(one), await manager.isRevoked(two)]).toEqual([true, false])
   })
 
@@ -205,10 +207,10 @@ describe('check answers', () => {
 
   it('503 also when the application fails to log it', async () => {
     const { manager } = setUp({ store: broken() })
-    const onUnknown = () => {
+    const onUncertain = () => {
       throw new Error('the log is full')
     }
-    const verdict = await new Gate({ manager, onUnknown }).check({
+    const verdict = await new Gate({ manager, onUncertain }).check({
       authorization: [`Bearer ${await issuer.sign()}`],
     })
     expect(verdict).toMatchObject({ denial: { code: 'check_unavailable' } })
@@ -244,8 +246,13 @@ describe('check answers', () => {
     await manager.revoke({ client_id: 'app' }, { expiresAt: now() + 10 })
     await manager.revoke({ sub: 'alice' }, { expiresAt: now() + 90, reason: 'this' })
     await manager.revoke({ sub: 'alice', client_id: 'app' }, { expiresAt: now() + 50 })
-    expect(await manager.check({ sub: 'alice', client_id: 'app', iat: now() })).toMatchObject({
-      revocation: { reason: 'this' },
+    const claims = { sub: 'alice', client_id: 'app', iat: now() }
+    const end = now() + 90
+    expect(await manager.check(claims)).toMatchObject({
+      revocation: { target: { sub: 'alice' }, expiresAt: end },
+    })
+    expect(await manager.check(claims, { consistency: 'strict' })).toMatchObject({
+      revocation: { target: { sub: 'alice' }, expiresAt: end, reason: 'this' },
     })
   })
 
@@ -310,7 +317,7 @@ describe('a policy that a typed caller could not write', () => {
   ])('%s lets nobody in, and the cause is told', async (_, policy) => {
     const { manager } = setUp()
     const causes: RescindError[] = []
-    const gate = new Gate({ manager, onUnknown: (cause) => causes.push(cause) })
+    const gate = new Gate({ manager, onUncertain: (cause) => causes.push(cause) })
     const head = { authorization: [`Bearer ${await issuer.sign({ scope: 'admin' })}`] }
     for (let i = 1; i <= 2; i++) {
       expect(await gate.check(head, policy as Policy)).toMatchObject({
@@ -382,12 +389,14 @@ describe('bad input', () => {
       RESCIND_TTL: 'fixed',
       RESCIND_CLOCK_TOLERANCE_SECONDS: '0',
       RESCIND_SKEW_MARGIN_SECONDS: '60',
+      RESCIND_STALENESS_MAX_MS: '500',
     }
     expect(TokenManager.fromEnv(env, { store }).settings).toEqual({
       lifetimeMaxSeconds: 3600,
       ttl: 'fixed',
       clockToleranceSeconds: 0,
       skewMarginSeconds: 60,
+      stalenessMaxMs: 500,
     })
     const bad = Object.fromEntries(Object.keys(env).map((name) => [name, 'canary']))
     try {

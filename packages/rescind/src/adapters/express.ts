@@ -32,10 +32,13 @@ export function requireToken(
 ): (req: IncomingMessage & { auth?: Auth }, res: ServerResponse, next: (error?: unknown) => void) => void {
   // Without types of Express, whose handlers would keep it from inferring the parameters of the path.
   return (req, res, next) => {
-    admit(gate, req, res, policy).then((auth) => {
+    const goOn = (auth: Auth | undefined) => {
       if (auth === undefined) return
       req.auth = auth
       next()
-    }, next)
+    }
+    const auth = admit(gate, req, res, policy)
+    if (auth instanceof Promise) auth.then(goOn, next)
+    else goOn(auth)
   }
 }

@@ -9,7 +9,7 @@
  * ```
  */
 import type { FastifyPluginAsync, FastifyReply, FastifyRequest } from 'fastify'
-import type { Auth, Gate, Policy } from '../gate.js'
+import type { Auth, Gate, Policy, Verdict } from '../gate.js'
 import { requestHead } from './node.js'
 import { authOf, remember } from './request.js'
 
@@ -32,7 +32,7 @@ export interface RescindPluginOptions {
   readonly policy?: Policy | undefined
 }
 
-type Hook = (request: FastifyRequest, reply: FastifyReply) => Promise<FastifyReply | undefined>
+type Hook = (request: FastifyRequest, reply: FastifyReply, done: (error?: Error) => void) => void
 
 /**
  * Protects every route of the scope that registers it and of the scopes within, in whatever order; sibling and
@@ -42,10 +42,10 @@ type Hook = (request: FastifyRequest, reply: FastifyReply) => Promise<FastifyRep
 export const rescindPlugin: FastifyPluginAsync<RescindPluginOptions> = async (app, options) => {
   const { gate, policy = {} } = options
   const hook = (stage: Stage): Hook => {
-    return async (request, reply) => {
+    return (request, reply, done) => {
       const wanted = request.routeOptions.config?.rescind ?? policy
-      if (wanted === false || stageOf(wanted) !== stage) return undefined
-      return check(gate, request, reply, wanted)
+      if (wanted === false || stageOf(wanted) !== stage) done()
+      else check(gate, request, reply, wanted, done)
     }
   }
   if (!app.hasRequestDecorator('auth')) {
@@ -66,7 +66,7 @@ export default rescindPlugin
 
 /** Route options that protect one route: `app.get('/me', requireToken(gate), handler)`. */
 export function requireToken(gate: Gate, policy: Policy = {}): { onRequest?: Hook; preValidation?: Hook } {
-  const hook: Hook = (request, reply) => check(gate, request, reply, policy)
+  const hook: Hook = (request, reply, done) => check(gate, request, reply, policy, done)
   return { [stageOf(policy)]: hook }
 }
 
@@ -77,23 +77,31 @@ function stageOf(policy: Policy): Stage {
   return policy.tokenFrom?.includes('form') === true ? 'preValidation' : 'onRequest'
 }
 
-async function check(
+function check(
   gate: Gate,
   request: FastifyRequest,
   reply: FastifyReply,
   policy: Policy,
-): Promise<FastifyReply | undefined> {
-  const verdict = await gate.check(requestHead(request.raw, request.body), policy)
+  done: (error?: Error) => void,
+): void {
+  const verdict = gate.check(requestHead(request.raw, request.body), policy)
+  if (verdict instanceof Promise) verdict.then((later) => settle(request, reply, later, done)).catch(done)
+  else settle(request, reply, verdict, done)
+}
+
+/** Lets the request go on, or answers it; a hook that answered does not go on. */
+function settle(request: FastifyRequest, reply: FastifyReply, verdict: Verdict, done: () => void): void {
   if (!verdict.allowed) {
     const { denial } = verdict
     // As bytes, so that neither a serializer nor a response schema of the route changes it.
-    return reply
+    reply
       .code(denial.status)
       .headers(denial.headers)
       .send(Buffer.from(JSON.stringify(denial.body)))
+    return
   }
-  reply.headers(verdict.headers)
+  for (const name in verdict.headers) reply.header(name, verdict.headers[name])
   remember(request.raw, verdict.auth)
   if (!('auth' in request)) Object.assign(request, { auth: verdict.auth })
-  return undefined
+  done()
 }

@@ -7,7 +7,7 @@
  */
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Denial } from '../denial.js'
-import type { Auth, Gate, Policy } from '../gate.js'
+import type { Auth, Gate, Policy, Verdict } from '../gate.js'
 import type { RequestHead } from '../token/credentials.js'
 import { authorizationFields, authOf, isForm, queryOf, remember } from './request.js'
 
@@ -35,14 +35,23 @@ export function sendDenial(res: ServerResponse, denial: Denial): void {
   res.end(JSON.stringify(denial.body))
 }
 
-/** Checks one request: sends the denial and gives nothing, or prepares the response and gives the auth. */
-export async function admit(
+/**
+ * Checks one request: sends the denial and gives nothing, or prepares the response and gives the auth. At once
+ * where the gate can tell at once.
+ */
+export function admit(
   gate: Gate,
   req: IncomingMessage,
   res: ServerResponse,
   policy?: Policy,
-): Promise<Auth | undefined> {
-  const verdict = await gate.check(requestHead(req), policy)
+): Auth | undefined | Promise<Auth | undefined> {
+  const verdict = gate.check(requestHead(req), policy)
+  return verdict instanceof Promise
+    ? verdict.then((later) => settle(req, res, later))
+    : settle(req, res, verdict)
+}
+
+function settle(req: IncomingMessage, res: ServerResponse, verdict: Verdict): Auth | undefined {
   if (!verdict.allowed) {
     sendDenial(res, verdict.denial)
     return undefined
@@ -68,5 +77,5 @@ export function protect(
 }
 
 function setHeaders(res: ServerResponse, headers: Readonly<Record<string, string>>): void {
-  for (const [name, value] of Object.entries(headers)) res.setHeader(name, value)
+  for (const name in headers) res.setHeader(name, headers[name] as string)
 }

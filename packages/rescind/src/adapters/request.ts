@@ -32,8 +32,9 @@ export function authorizationFields(
   rawHeaders: readonly string[] | undefined,
   seen: string | null | undefined,
 ): readonly string[] {
-  const sent = (rawHeaders ?? []).filter((_, i, all) => i % 2 === 1 && isAuthorization(all[i - 1]))
-  if (sent.length > 1) return sent
+  let count = 0
+  for (let i = 0; i < (rawHeaders?.length ?? 0); i += 2) if (isAuthorization(rawHeaders?.[i])) count += 1
+  if (count > 1) return (rawHeaders ?? []).filter((_, i, all) => i % 2 === 1 && isAuthorization(all[i - 1]))
   return typeof seen === 'string' ? [seen] : []
 }
 

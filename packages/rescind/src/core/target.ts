@@ -8,6 +8,7 @@
  */
 import { RescindError } from '../errors.js'
 import { type Digest, targetDigest, textDigest } from './digest.js'
+import type { KnownDigests } from './probe.js'
 
 export type ClaimValue = string | number | boolean
 
@@ -32,6 +33,8 @@ export interface Subject {
   readonly claims: Claims
   /** SHA-256 (base64url) of the signing input `header.payload`, or of an opaque token. */
   readonly tokenDigest?: string | undefined
+  /** Kept by whoever looks it up more than once. */
+  known?: KnownDigests | undefined
 }
 
 /**
@@ -93,7 +96,11 @@ export function nameToken(claims: Claims, signed: string): Target {
  * Throws `ERR_CLAIM_INVALID` for a claim that cannot be compared in full, so that the caller denies.
  */
 export function digestsOf(shape: Shape, subject: Subject): Digest[] {
-  if (shape.length === 0) return [EVERYTHING.digest]
+  return combinationsOf(shape, subject).map((values) => targetDigest(shape, values))
+}
+
+/** The values of those targets, in the order of the shape's names. */
+export function combinationsOf(shape: Shape, subject: Subject): string[][] {
   let combinations: string[][] = [[]]
   for (const name of shape) {
     const values =
@@ -107,7 +114,22 @@ export function digestsOf(shape: Shape, subject: Subject): Digest[] {
     }
     combinations = combinations.flatMap((head) => values.map((value) => [...head, value]))
   }
-  return combinations.map((values) => targetDigest(shape, values))
+  return combinations
+}
+
+/**
+ * The usual case without making anything: fills `values` when every claim of the shape is one text. `none` when
+ * the subject lacks a claim; `other` when `combinationsOf` has to look closer.
+ */
+export function readTexts(shape: Shape, subject: Subject, values: string[]): 'texts' | 'none' | 'other' {
+  for (let i = 0; i < shape.length; i++) {
+    const name = shape[i] as string
+    const value = name === TOKEN_DIGEST ? subject.tokenDigest : own(subject.claims, name)
+    if (value === undefined) return 'none'
+    if (typeof value !== 'string' || !isComparableText(value)) return 'other'
+    values[i] = value
+  }
+  return 'texts'
 }
 
 /** True when claims alone cannot tell whether this token was revoked by its digest. */

@@ -210,7 +210,7 @@ function makeClient(plan: RedisPlan, role: RedisRole): RedisClient {
         scripts,
         lazyConnect: true,
         enableOfflineQueue: false,
-        enableAutoPipelining: role === 'checks',
+        enableAutoPipelining: role === 'checks' || role === 'log',
         maxRedirections: 3,
         slotsRefreshTimeout: plan.connectTimeoutMs,
         clusterRetryStrategy: retryDelayMs,
@@ -226,7 +226,7 @@ function makeClient(plan: RedisPlan, role: RedisRole): RedisClient {
     db: plan.db,
     lazyConnect: true,
     enableOfflineQueue: false,
-    enableAutoPipelining: role === 'checks',
+    enableAutoPipelining: role === 'checks' || role === 'log',
     retryStrategy: retryDelayMs,
   } satisfies RedisOptions
   if (plan.kind === 'single') return new Redis({ ...own, ...plan.address }) as unknown as RedisClient
@@ -248,7 +248,8 @@ function clientOptions(plan: RedisPlan, role: RedisRole) {
     connectionName: `rescind-${role}`,
     connectTimeout: plan.connectTimeoutMs,
     commandTimeout: role === 'checks' ? plan.checkTimeoutMs : plan.writeTimeoutMs,
-    socketTimeout: Math.max(SILENCE_MAX_MS, plan.checkTimeoutMs),
+    // A write may wait for replicas in silence for as long as its own deadline allows.
+    socketTimeout: Math.max(SILENCE_MAX_MS, role === 'writes' ? plan.writeTimeoutMs : plan.checkTimeoutMs),
     autoResendUnfulfilledCommands: false,
     maxRetriesPerRequest: 0,
     reconnectOnError: (error: Error) => /^(READONLY|LOADING|MASTERDOWN)/.test(error.message),

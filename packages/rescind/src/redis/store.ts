@@ -86,6 +86,7 @@ export class RedisStore implements Store {
   readonly #breaker: Breaker
   readonly #events = new EventStream<RedisStoreEvent>()
   #isListening = false
+  #mayAskRole = true
   #shapesText: string | null = null
   #shapes: StoredShapes = NO_SHAPES
 
@@ -182,7 +183,10 @@ export class RedisStore implements Store {
   async readLog(after: string | undefined, bytesMax: number): Promise<LogPage> {
     const from = after === undefined ? this.#partitions.map(() => ORIGIN) : this.#readFrom(after)
     return this.#read(async (client) => {
-      const [shapesText, ...stretches] = await this.#readStretches(client, from, bytesMax)
+      const [[shapesText, ...stretches]] = await Promise.all([
+        this.#readStretches(client, from, bytesMax),
+        this.#assertPrimary(client),
+      ])
       if (shapesText !== this.#shapesText) this.#learnShapes(shapesText)
       const [only] = stretches
       const isOne = stretches.length === 1 && only !== undefined
@@ -260,21 +264,6 @@ export class RedisStore implements Store {
       .map(([id, line]) => parseNode(id, line, nowMs))
       .filter((node) => node !== undefined)
       .sort((a, b) => (a.name < b.name ? -1 : 1))
-  }
-
-  /** True when the server that the log is read from is a primary, or will not say what it is. */
-  async isPrimary(): Promise<boolean> {
-    if (this.#connection.kind === 'cluster') return true
-    return this.#read(async (client) => {
-      const info = await client.info('replication').catch((error: unknown) => {
-        if (error instanceof Error && error.message.startsWith('NOPERM')) return ''
-        throw error
-      })
-      const isPrimary = !String(info).includes('role:slave')
-      // A demoted primary keeps answering: the next connection finds the new one.
-      if (!isPrimary) this.#connection.reconnect('log')
-      return isPrimary
-    })
   }
 
   /** What happens to the store from now on: `store-changed` when Redis lost its history. */
@@ -424,6 +413,22 @@ export class RedisStore implements Store {
       client.get(this.#home.key('shapes')),
       ...this.#partitions.map((partition, i) => partition.read(client, from[i] ?? ORIGIN, bytesMax)),
     ])
+  }
+
+  /**
+   * What a demoted primary says is not fresh. A cluster sends reads away from replicas by itself; a user who may
+   * not ask for the role is believed to be at the primary.
+   */
+  async #assertPrimary(client: RedisClient): Promise<void> {
+    if (this.#connection.kind === 'cluster' || !this.#mayAskRole) return
+    const role = await client.role().catch((error: unknown) => {
+      if (!(error instanceof Error) || !error.message.startsWith('NOPERM')) throw error
+      this.#mayAskRole = false
+      return ['master']
+    })
+    if (role[0] === 'master') return
+    this.#connection.reconnect('log')
+    throw new RescindError('ERR_STORE_REFUSED', 'the server is a replica, or was demoted: name the primary')
   }
 
   #partitionOf(digest: Digest): Partition {

@@ -8,7 +8,7 @@
  *   found, or with an exception. It never answers "nothing" for a failure.
  * - `list` walks the change log backwards, newest first, and never scans keys.
  * - `readLog` reads the log forwards from a position, packed, for replicas; `changes` does the same for people.
- *   Both go on without a gap, or throw `ERR_LOG_CHANGED`. Whatever was acknowledged before a read began is in it.
+ *   Both go on without a gap, or throw `ERR_LOG_CHANGED`; `readLog` fails at a server that takes no writes. Whatever was acknowledged before a read began is in it.
  * - `onBell` is a hint that the log has grown, and never the truth: a store may ring late, or not at all.
  * - `announce`, `retire` and `nodes` keep the list of live nodes: a line that is not renewed vanishes.
  * - Times are whole seconds since 1970 and come in as arguments: a store has no clock of its own but for the
@@ -141,8 +141,6 @@ export interface Store {
   changes(after: string, limit: number): Promise<Changes>
   /** The end of the log, in its epoch. */
   position(): Promise<string>
-  /** False when the log comes from a server that no longer takes the writes; what it says is then not fresh. */
-  isPrimary(): Promise<boolean>
   /** Resolves when the store answers; throws why it does not. */
   ping(): Promise<void>
   /** Ends all connections; later calls throw `ERR_CLOSED`. Idempotent. */

@@ -28,10 +28,10 @@ export const BUCKET_ENTRIES_MAX = 8
 
 /** How many rounds of the hand an entry outlives that was asked for as often and then no more. */
 const CHANCES_MAX = 3
-/** How many entries the hand passes for one eviction; then it takes what it points at. */
-const HAND_STEPS_MAX = 64
+/** How many entries the hand passes for one eviction; then it takes what it points at, asked for or not. */
+const HAND_STEPS_MAX = 256
 /** How many characters choose the bucket at the end of the text, and as many again all over it. */
-const SAMPLES = 8
+const SAMPLES = 6
 /** Nobody outside knows which texts meet in a bucket, but for those that agree in every sample. */
 const SEED = randomBytes(4).readInt32LE()
 
@@ -184,11 +184,11 @@ export class TokenCache<V extends object> {
 function hashOf(text: string): number {
   const { length } = text
   const samples = length < SAMPLES ? length : SAMPLES
-  const stride = length >>> 3
+  const stride = Math.floor(length / (SAMPLES + 1))
   let hash = SEED ^ length
   for (let i = 0; i < samples; i++) {
-    const pair = text.charCodeAt(length - 1 - i) | (text.charCodeAt(i * stride) << 16)
-    hash = Math.imul(hash ^ pair, 0x9e3779b1)
+    const two = text.charCodeAt(length - 1 - i) | (text.charCodeAt((i + 1) * stride) << 16)
+    hash = Math.imul(hash ^ two, 0x9e3779b1)
     hash ^= hash >>> 15
   }
   return hash

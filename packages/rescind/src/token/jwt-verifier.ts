@@ -65,6 +65,7 @@ export class JwtVerifier implements Verifier {
   readonly #options: JWTVerifyOptions
   readonly #typs: readonly string[] | null
   readonly #getKey: JWTVerifyGetKey
+  #keysVersion = 0
 
   /** Throws one `ERR_CONFIG_INVALID` for everything that is wrong with the options. */
   constructor(options: JwtVerifierOptions) {
@@ -82,7 +83,12 @@ export class JwtVerifier implements Verifier {
       ...(audience === null ? {} : { audience: typeof audience === 'string' ? audience : [...audience] }),
       ...(options.maxAgeSeconds === undefined ? {} : { maxTokenAge: options.maxAgeSeconds }),
     }
-    this.#getKey = keySource(options)
+    this.#getKey = keySource(options, () => (this.#keysVersion += 1))
+  }
+
+  /** Counts the key sets that were fetched. */
+  get keysVersion(): number {
+    return this.#keysVersion
   }
 
   async verify(token: string, now: number): Promise<Verification> {
@@ -166,9 +172,9 @@ function failureOf(error: unknown): Verification {
   return invalid('ERR_TOKEN_INVALID', 'The signature of the token does not verify')
 }
 
-function keySource(options: JwtVerifierOptions): JWTVerifyGetKey {
+function keySource(options: JwtVerifierOptions, onChanged: () => void): JWTVerifyGetKey {
   const { secret, publicKey, jwks, jwksUrl } = options
-  if (jwksUrl !== undefined) return remoteKeys(new URL(jwksUrl), options)
+  if (jwksUrl !== undefined) return remoteKeys(new URL(jwksUrl), options, onChanged)
   if (jwks !== undefined) return createLocalJWKSet(jwks)
   if (secret !== undefined) {
     const bytes = secretBytes(secret)

@@ -21,13 +21,20 @@ export interface RemoteKeysOptions {
   readonly fetch?: typeof fetch | undefined
 }
 
+/** Between the fetch of a key set and its use lie a few turns of the event loop. In milliseconds. */
+const SETTLE_MS = 100
+
 /** The key set could not be had. */
 export class KeysUnavailable extends Error {}
 
-export function remoteKeys(url: URL, options: RemoteKeysOptions): JWTVerifyGetKey {
+/** `onChanged` is called when another key set was fetched than before, and again when it is surely in use. */
+export function remoteKeys(url: URL, options: RemoteKeysOptions, onChanged: () => void): JWTVerifyGetKey {
   const retryMs = options.jwksRetryMs ?? 1000
   let notBefore = 0
-  const fetchBounded = boundedFetch(options)
+  const fetchBounded = boundedFetch(options, () => {
+    onChanged()
+    setTimeout(onChanged, SETTLE_MS).unref()
+  })
   const keySet = createRemoteJWKSet(url, {
     timeoutDuration: options.jwksTimeoutMs ?? 2000,
     cooldownDuration: options.jwksCooldownMs ?? 30_000,
@@ -58,13 +65,16 @@ export function remoteKeys(url: URL, options: RemoteKeysOptions): JWTVerifyGetKe
 /** A fetch failed a moment ago. */
 class StillPaused extends Error {}
 
-function boundedFetch(options: RemoteKeysOptions): FetchImplementation {
+function boundedFetch(options: RemoteKeysOptions, onChanged: () => void): FetchImplementation {
   const bytesMax = options.jwksBytesMax ?? 262_144
   const fetchIt = options.fetch ?? fetch
+  let last: string | undefined
   return async (url, init) => {
     const response = await fetchIt(url, init)
     if (response.status !== 200) throw new Error(`the key set answered with status ${response.status}`)
     const body = await readBody(response, bytesMax)
+    if (last !== undefined && last !== body) onChanged()
+    last = body
     return new Response(body, { status: 200, headers: { 'content-type': 'application/json' } })
   }
 }

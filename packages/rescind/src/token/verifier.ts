@@ -2,6 +2,7 @@
  * The contract of a verifier: is this token genuine? It answers valid, invalid or unknown, never throws, and
  * names the token so that no re-encoding of it escapes its name.
  */
+import type { KnownDigests } from '../core/probe.js'
 import { type Claims, nameToken, type Subject, type Target, TOKEN_DIGEST } from '../core/target.js'
 import type { RescindError } from '../errors.js'
 
@@ -11,6 +12,8 @@ export class VerifiedToken implements Subject {
   /** The target that names exactly this token: `(iss, jti)`, or the digest of what was signed. */
   readonly target: Target
   readonly tokenDigest: string | undefined
+  /** What a replica keeps with a token that comes again. */
+  known: KnownDigests | undefined = undefined
 
   /** `signed`: the signing input `header.payload` of a JWT, or the whole of an opaque token. */
   constructor(claims: Claims, signed: string, target: Target = nameToken(claims, signed)) {
@@ -33,4 +36,6 @@ export interface Verifier {
   readonly clockToleranceSeconds: number
   /** `now`: seconds since 1970. */
   verify(token: string, now: number): Promise<Verification>
+  /** Changes when keys do: what was verified with others is verified again. Absent: nothing may be remembered. */
+  readonly keysVersion?: number
 }

@@ -367,10 +367,10 @@ class AwayStore extends MemoryStore {
 export function makeGate(
   issuer: Issuer,
   store = new MemoryStore(),
-  onUnknown?: (cause: RescindError) => void,
+  onUncertain?: (cause: RescindError) => void,
 ): Gate {
   const manager = new TokenManager({ store, verifier: issuer.verifier })
-  return new Gate({ manager, realm: REALM, retryAfterSeconds: Number(RETRY_AFTER), onUnknown })
+  return new Gate({ manager, realm: REALM, retryAfterSeconds: Number(RETRY_AFTER), onUncertain })
 }
 
 /** The whole answer of a denial: status, every header, challenge and body (RFC 6750 §3, RFC 9457). */

@@ -29,15 +29,23 @@ describe('a digest', () => {
       length.writeUInt32BE(bytes.length)
       return Buffer.concat([length, bytes])
     }
-    const input = Buffer.concat([
-      Buffer.from('rescind/target/1'),
-      ...['iss', 'https://as.example/ü', 'jti', '1'].map(part),
-    ])
-    const expected = createHash('sha256').update(input).digest().subarray(0, 16).toString('base64url')
-    expect(parseTarget({ jti: 1, iss: 'https://as.example/ü' }).digest).toBe(expected)
+    const padded = (...parts: Buffer[]) => {
+      const bytes = Buffer.concat(parts)
+      return Buffer.concat([bytes, Buffer.alloc(-bytes.length & 63)])
+    }
+    const count = (number: number) => Buffer.from([0, 0, 0, number])
+    const header = (...names: string[]) =>
+      padded(Buffer.from('rescind/target/2'), count(names.length), ...names.map(part))
+    const digestOf = (...parts: Buffer[]) =>
+      createHash('sha256').update(Buffer.concat(parts)).digest().subarray(0, 16).toString('base64url')
+    expect(parseTarget({ jti: 1, iss: 'https://as.example/ü' }).digest).toBe(
+      digestOf(header('iss', 'jti'), padded(part('https://as.example/ü')), part('1')),
+    )
     // Fixed for ever: stores that were written before must be found again.
-    expect(parseTarget({ sub: 'alice' }).digest).toBe('BAZePahF7O47lPVt1w5M5w')
-    expect(EVERYTHING.digest).toBe('_LYcuVblGI_Q5pmGkJG7MQ')
+    expect(parseTarget({ sub: 'alice' }).digest).toBe(digestOf(header('sub'), part('alice')))
+    expect(parseTarget({ sub: 'alice' }).digest).toBe('vgtvTpoiSvmjXUgU_-epZg')
+    expect(EVERYTHING.digest).toBe(digestOf(header()))
+    expect(EVERYTHING.digest).toBe('OCUUfeWuCacBQsF2gehUoA')
   })
 
   it('differs for different targets, however their texts are split', () => {

@@ -1,0 +1,89 @@
+/**
+ * The shapes in use, as a check needs them: which digests to look for, in 32-bit words and without making
+ * anything on the way.
+ */
+import { DIGEST_WORDS, TargetHasher } from './target-hash.js'
+import {
+  combinationsOf,
+  readTexts,
+  type Shape,
+  type Subject,
+  type Target,
+  targetOf,
+  TOKEN_DIGEST,
+} from './target.js'
+
+export { DIGEST_WORDS }
+
+/** The digests that a subject may be revoked under, kept with a subject that is asked about again. */
+export interface KnownDigests {
+  /** The set that made them; another set makes others. */
+  readonly probes: ProbeSet
+  readonly words: Int32Array
+}
+
+/** Room for the largest subject: 64 shapes of 64 combinations. */
+const scratch = new Int32Array(64 * 64 * DIGEST_WORDS)
+
+export class ProbeSet {
+  readonly shapes: readonly Shape[]
+  /** Tokens may be revoked by their own digest: claims without a usable `jti` cannot tell. */
+  readonly usesTokenDigest: boolean
+  /** Where `write` leaves the digests, until the next call of any set. */
+  readonly words = scratch
+  readonly #probes: readonly Probe[]
+
+  constructor(shapes: readonly Shape[]) {
+    this.shapes = shapes
+    this.usesTokenDigest = shapes.some((shape) => shape[0] === TOKEN_DIGEST)
+    this.#probes = shapes.map((shape) => ({
+      shape,
+      hasher: new TargetHasher(shape),
+      values: shape.map(() => ''),
+    }))
+  }
+
+  /**
+   * Writes the digests of a subject to `words`, and returns how many words there are.
+   * Throws `ERR_CLAIM_INVALID` for a claim that cannot be compared in full.
+   */
+  write(subject: Subject): number {
+    let end = 0
+    for (let i = 0; i < this.#probes.length; i++) {
+      const { shape, hasher, values } = this.#probes[i] as Probe
+      switch (readTexts(shape, subject, values)) {
+        case 'none':
+          break
+        case 'texts':
+          hasher.digestInto(values, scratch, end)
+          end += DIGEST_WORDS
+          break
+        case 'other':
+          for (const combination of combinationsOf(shape, subject)) {
+            hasher.digestInto(combination, scratch, end)
+            end += DIGEST_WORDS
+          }
+      }
+    }
+    return end
+  }
+
+  /** The target with these words among those that the subject matches. */
+  targetOf(subject: Subject, words: Int32Array): Target | undefined {
+    const own = new Int32Array(DIGEST_WORDS)
+    for (const { shape, hasher } of this.#probes) {
+      for (const values of combinationsOf(shape, subject)) {
+        hasher.digestInto(values, own, 0)
+        if (own.every((word, i) => word === words[i])) return targetOf({ shape, values })
+      }
+    }
+    return undefined
+  }
+}
+
+interface Probe {
+  readonly shape: Shape
+  readonly hasher: TargetHasher
+  /** Filled anew for each subject. */
+  readonly values: string[]
+}

@@ -1,0 +1,256 @@
+/**
+ * Follows the log of a store: reads it from the beginning, goes on polling, and knows at every moment how long
+ * ago it last had all of it.
+ *
+ * The doorbell only makes it poll at once. Staleness counts, on a monotonic clock, from the moment at which the
+ * last read that reached the end was sent: whatever was acknowledged before is known here. When the log does not
+ * continue what was read (emptied, forked, rolled back), freshness is withdrawn, the whole log is read again and
+ * merged into what is known: nothing that was learned is forgotten.
+ */
+import { RECORD_BYTES } from '../core/record.js'
+import type { Shape } from '../core/target.js'
+import { hasCode, RescindError } from '../errors.js'
+import { type Bell, ANNOUNCE_MS, type NodeStatus, type Store } from '../stores/store.js'
+
+/** Where the log goes. */
+export interface FollowerSink {
+  useShapes(shapes: readonly Shape[]): void
+  /** Takes whole records; what is a pause for requests is divided by the follower. */
+  apply(records: Buffer, start: number, end: number): void
+  /** After each round that was answered. */
+  tidy(elapsedMs: number): void
+  /** What the node tells of itself. */
+  describe(): Omit<NodeStatus, 'position' | 'stalenessMs'>
+  tell(event: ReplicaEvent): void
+}
+
+/** What a replica has to say while it works. */
+export interface ReplicaEvent {
+  /**
+   * `fresh`: it follows the log. `stale`: the store does not answer. `reread`: the log did not continue what was
+   * read, and is read again. `gap`: a part of the log was lost before it was read. `silent`: the node cannot
+   * announce itself (it may lack the right), so no receipt waits for it.
+   */
+  readonly type: 'fresh' | 'stale' | 'reread' | 'gap' | 'silent'
+  readonly cause?: RescindError
+}
+
+export interface FollowerOptions {
+  /** Poll this often, in milliseconds. */
+  readonly periodMs: number
+  /** A monotonic clock in milliseconds. */
+  readonly monotonic: () => number
+}
+
+/** 8,192 records. */
+const PAGE_BYTES = 256 * 1024
+/** About half a millisecond of work: no request waits longer for the replica. */
+const SLICE_BYTES = 2048 * RECORD_BYTES
+/** After a poll that found something, the next comes so soon: rings within the doorbell's pause are not heard. */
+const SOON_MS = 110
+const RETRY_MS = 100
+
+interface Waiter {
+  resolve(): void
+  reject(cause: RescindError): void
+}
+
+export class Follower {
+  readonly #store: Store
+  readonly #sink: FollowerSink
+  readonly #options: FollowerOptions
+  #position: string | undefined
+  /** When the last read that reached the end was sent; -Infinity: not trusted. */
+  #trustedAt = -Infinity
+  #wasFresh = false
+  #announcedAt = -Infinity
+  #announcing: Promise<void> | undefined
+  #isSilent = false
+  #tidiedAt: number
+  #isReceiptWanted = false
+  /** Wakes the loop from its pause. */
+  #wake: (() => void) | undefined
+  #isRung = false
+  #waiters: Waiter[] = []
+  #running: Promise<void> | undefined
+  #stopListening: (() => void) | undefined
+  #isClosed = false
+
+  constructor(store: Store, sink: FollowerSink, options: FollowerOptions) {
+    this.#store = store
+    this.#sink = sink
+    this.#options = options
+    this.#tidiedAt = options.monotonic()
+  }
+
+  get position(): string {
+    return this.#position ?? ''
+  }
+
+  /** Milliseconds since it last had the whole log; Infinity when it never had, or lost the trust. */
+  get stalenessMs(): number {
+    return this.#options.monotonic() - this.#trustedAt
+  }
+
+  get isStarted(): boolean {
+    return this.#running !== undefined
+  }
+
+  /** Begins to follow. Idempotent. */
+  start(): void {
+    if (this.#running !== undefined || this.#isClosed) return
+    this.#stopListening = this.#store.onBell((bell) => this.#onBell(bell))
+    this.#running = this.#run()
+  }
+
+  /** Resolves when a read that began after this call has reached the end of the log. Rejects with why not. */
+  catchUp(): Promise<void> {
+    if (this.#isClosed) return Promise.reject(new RescindError('ERR_CLOSED', 'the replica was closed'))
+    this.start()
+    return new Promise((resolve, reject) => {
+      this.#waiters.push({ resolve, reject })
+      this.#ring()
+    })
+  }
+
+  async close(): Promise<void> {
+    if (this.#isClosed) return
+    this.#isClosed = true
+    this.#stopListening?.()
+    this.#wake?.()
+    for (const waiter of this.#waiters.splice(0))
+      waiter.reject(new RescindError('ERR_CLOSED', 'the replica was closed'))
+    await this.#running
+    await this.#announcing
+    if (this.#announcedAt !== -Infinity)
+      await this.#store.retire(this.#sink.describe().id).catch(() => undefined)
+  }
+
+  #onBell(bell: Bell): void {
+    if (bell === 'receipt') this.#isReceiptWanted = true
+    this.#ring()
+  }
+
+  #ring(): void {
+    this.#isRung = true
+    this.#wake?.()
+  }
+
+  async #run(): Promise<void> {
+    while (!this.#isClosed) {
+      this.#isRung = false
+      const waiters = this.#waiters.splice(0)
+      let pauseMs: number
+      try {
+        pauseMs = (await this.#round()) ? Math.min(SOON_MS, this.#options.periodMs) : this.#options.periodMs
+        for (const { resolve } of waiters) resolve()
+        this.#announce()
+      } catch (error) {
+        const cause = error as RescindError
+        // A log that changed is read again at once: that may answer those who wait.
+        if (hasCode(cause, 'ERR_LOG_CHANGED') && this.#position !== undefined)
+          this.#waiters.unshift(...waiters)
+        else for (const { reject } of waiters) reject(cause)
+        pauseMs = this.#fail(cause)
+      }
+      await this.#pause(pauseMs)
+    }
+  }
+
+  /** Reads to the end of the log. True when there was something new. */
+  async #round(): Promise<boolean> {
+    const { monotonic } = this.#options
+    let sentAt = monotonic()
+    let page = await this.#store.readLog(this.#position, PAGE_BYTES)
+    let found = false
+    for (;;) {
+      if (page.hasGap) this.#sink.tell({ type: 'gap' })
+      // The next page is on its way while this one is applied.
+      const nextAt = monotonic()
+      const next = page.isEnd ? undefined : this.#store.readLog(page.position, PAGE_BYTES)
+      next?.catch(() => undefined)
+      this.#sink.useShapes(page.shapes)
+      await this.#apply(page.records)
+      found ||= page.records.length > 0
+      this.#position = page.position
+      if (next === undefined) break
+      if (this.#isClosed) return found
+      page = await next
+      sentAt = nextAt
+    }
+    this.#trustedAt = sentAt
+    if (!this.#wasFresh) {
+      this.#wasFresh = true
+      this.#sink.tell({ type: 'fresh' })
+    }
+    const now = monotonic()
+    this.#sink.tidy(now - this.#tidiedAt)
+    this.#tidiedAt = now
+    return found
+  }
+
+  async #apply(records: Buffer): Promise<void> {
+    for (let start = 0; start < records.length; start += SLICE_BYTES) {
+      if (start > 0) await immediate()
+      this.#sink.apply(records, start, Math.min(start + SLICE_BYTES, records.length))
+    }
+  }
+
+  /** What a failed round means. Returns the pause before the next, in milliseconds. */
+  #fail(cause: RescindError): number {
+    if (hasCode(cause, 'ERR_LOG_CHANGED')) {
+      this.#trustedAt = -Infinity
+      this.#wasFresh = false
+      const isSecond = this.#position === undefined
+      this.#position = undefined
+      this.#sink.tell({ type: 'reread', cause })
+      return isSecond ? RETRY_MS : 0
+    }
+    if (this.#wasFresh) {
+      this.#wasFresh = false
+      this.#sink.tell({ type: 'stale', cause })
+    }
+    return Math.min(RETRY_MS, this.#options.periodMs)
+  }
+
+  /** Tells the store that this node lives, now and then, and at once when a receipt waits for it. */
+  #announce(): void {
+    const now = this.#options.monotonic()
+    const isDue = now - this.#announcedAt >= ANNOUNCE_MS
+    if (this.#announcing !== undefined || (!isDue && !this.#isReceiptWanted)) return
+    this.#isReceiptWanted = false
+    this.#announcedAt = now
+    const stalenessMs = Math.round(this.stalenessMs)
+    this.#announcing = this.#store
+      .announce({ ...this.#sink.describe(), position: this.position, stalenessMs })
+      .then(
+        () => (this.#isSilent = false),
+        (cause: RescindError) => {
+          if (!this.#isSilent) this.#sink.tell({ type: 'silent', cause })
+          this.#isSilent = true
+        },
+      )
+      .then(() => {
+        this.#announcing = undefined
+        // Somebody asked for a receipt meanwhile.
+        if (this.#isReceiptWanted) this.#ring()
+      })
+  }
+
+  async #pause(ms: number): Promise<void> {
+    if (this.#isRung || this.#isClosed) return
+    await new Promise<void>((resolve) => {
+      const timer = setTimeout(resolve, ms)
+      timer.unref()
+      this.#wake = () => {
+        clearTimeout(timer)
+        resolve()
+      }
+    })
+    this.#wake = undefined
+  }
+}
+
+function immediate(): Promise<void> {
+  return new Promise((resolve) => setImmediate(resolve))
+}

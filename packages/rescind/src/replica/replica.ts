@@ -1,0 +1,291 @@
+/**
+ * The replica: a node's own copy of what is revoked, in memory. A check is a few reads of typed arrays: no I/O,
+ * no `await`, and nothing is made on the way. It says how fresh it is; whoever asks decides whether that will do.
+ */
+import { randomUUID } from 'node:crypto'
+import { hostname } from 'node:os'
+import { digestFromBytes, digestToBytes } from '../core/digest.js'
+import { DIGEST_WORDS, ProbeSet } from '../core/probe.js'
+import { OPERATION_RESTORE, OPERATION_REVOKE, RECORD_BYTES } from '../core/record.js'
+import { ANY_TIME, type Revocation, type State } from '../core/revocation.js'
+import { isUnnamed, own, type ParsedTarget, type Shape, type Subject } from '../core/target.js'
+import { RescindError } from '../errors.js'
+import { EventStream } from '../event-stream.js'
+import { shapeKey, type Store } from '../stores/store.js'
+import { Follower, type ReplicaEvent } from './follower.js'
+import { Table } from './table.js'
+
+export interface ReplicaOptions {
+  /** Past this many milliseconds without an answer of the store, it is not fresh. 50 to 60,000. */
+  readonly stalenessMaxMs: number
+  /** The name of this node in lists and receipts, at most 128 characters. Default: host name and process number. */
+  readonly name?: string | undefined
+  /** The clock, in milliseconds since 1970. */
+  readonly now: () => number
+  /** A monotonic clock in milliseconds. Default `performance.now`. */
+  readonly monotonic?: (() => number) | undefined
+}
+
+/** Told of every revocation as it arrives: the words of a log record, from `offset` on. */
+export type RevokedListener = (words: Int32Array, offset: number) => void
+
+/** Polls within the bound: one may be lost, and the next still comes in time. */
+const POLLS_PER_BOUND = 4
+/** The whole table is looked through for what has ended once in so many milliseconds. */
+const SWEEP_PERIOD_MS = 60_000
+const SWEEP_STEPS_MAX = 4096
+/** How many slots of the table one step of a sweep looks at. */
+const SWEEP_STEP_SLOTS = 14
+/** Kept so long after the end, for clocks that differ. */
+const SWEEP_GRACE_SECONDS = 60
+const RECORD_WORDS = RECORD_BYTES / 4
+
+export class Replica {
+  readonly id = randomUUID()
+  readonly name: string
+  readonly stalenessMaxMs: number
+  readonly #table = new Table()
+  readonly #follower: Follower
+  readonly #events = new EventStream<ReplicaEvent>()
+  readonly #now: () => number
+  readonly #listeners = new Set<RevokedListener>()
+  readonly #shapesListeners = new Set<() => void>()
+  #probes = new ProbeSet([])
+  /** How many words `#wordsOf` found, and where among them `#find` met the revocation. */
+  #wordCount = 0
+  #foundAt = 0
+  /** The shapes that the store told of. */
+  #told: readonly Shape[] = []
+  /** Those used here before the store told of them: a read under way may not have seen them yet. */
+  #own: readonly Shape[] = []
+  /** The clock of the sweep, in milliseconds since 1970: never more than twice as fast as time itself. */
+  #sweepNowMs: number
+  #aligned: Int32Array<ArrayBuffer> = new Int32Array(0)
+
+  constructor(store: Store, options: ReplicaOptions) {
+    const { stalenessMaxMs, now, monotonic = () => performance.now() } = options
+    this.name = options.name ?? `${hostname()}:${process.pid}`
+    this.stalenessMaxMs = stalenessMaxMs
+    this.#now = now
+    this.#sweepNowMs = now()
+    this.#follower = new Follower(
+      store,
+      {
+        useShapes: (shapes) => this.#useShapes(shapes),
+        apply: (records, start, end) => this.#apply(records, start, end),
+        tidy: (elapsedMs) => this.#tidy(elapsedMs),
+        describe: () => ({ id: this.id, name: this.name, entries: this.size }),
+        tell: (event) => this.#events.publish(event),
+      },
+      { periodMs: Math.max(5, Math.floor(stalenessMaxMs / POLLS_PER_BOUND)), monotonic },
+    )
+  }
+
+  /** Begins to follow the store. Idempotent; a check that needs it does the same. */
+  start(): void {
+    this.#follower.start()
+  }
+
+  get isStarted(): boolean {
+    return this.#follower.isStarted
+  }
+
+  /** Milliseconds since it last knew everything that the store had acknowledged. Infinity: it does not know. */
+  get stalenessMs(): number {
+    return this.#follower.stalenessMs
+  }
+
+  /** How many statements it holds. */
+  get size(): number {
+    return this.#table.size
+  }
+
+  /** The memory it takes, in bytes. */
+  get bytes(): number {
+    return this.#table.bytes
+  }
+
+  /** How far it has read the store's log. */
+  get position(): string {
+    return this.#follower.position
+  }
+
+  /**
+   * Is the subject revoked, as far as this node knows? `now`: seconds since 1970. Throws `ERR_CLAIM_INVALID` for a
+   * claim that cannot be compared in full. What it answers is as fresh as `stalenessMs` says.
+   */
+  isRevoked(subject: Subject, now: number): boolean {
+    return this.#find(subject, now) !== -1
+  }
+
+  /** The revocation that makes the subject dead, without reason and actor, which only the store knows. */
+  find(subject: Subject, now: number): Revocation | undefined {
+    const handle = this.#find(subject, now)
+    if (handle === -1) return undefined
+    const issuedBefore = this.#table.issuedBeforeOf(handle)
+    const revocation = {
+      issuedBefore: issuedBefore === ANY_TIME ? null : issuedBefore,
+      expiresAt: this.#table.endOf(handle),
+      revokedAt: this.#table.atOf(handle),
+    }
+    const words = this.#wordsOf(subject).slice(this.#foundAt, this.#foundAt + DIGEST_WORDS)
+    const id = digestFromBytes(Buffer.from(words.buffer), 0)
+    return { id, target: this.#probes.targetOf(subject, words) ?? {}, ...revocation }
+  }
+
+  /** True when claims alone cannot tell whether this token was revoked by its digest. */
+  isUnnamed(subject: Subject): boolean {
+    return (
+      this.#probes.usesTokenDigest &&
+      subject.tokenDigest === undefined &&
+      isUnnamed(this.#probes.shapes, subject)
+    )
+  }
+
+  /** Everything that a store said of a target, known here before the log tells of it. */
+  learn(target: ParsedTarget, state: State): void {
+    if (!includesShape(this.#probes.shapes, target.shape)) {
+      this.#own = [...this.#own, target.shape]
+      this.#setShapes()
+    }
+    const record = new Int32Array(RECORD_WORDS)
+    Buffer.from(record.buffer).set(digestToBytes(target.digest))
+    for (const { end, issuedBefore, at } of state.entries) {
+      if (!this.#table.revoke(record, 0, end, issuedBefore, at)) continue
+      for (const listener of this.#listeners) listener(record, 0)
+    }
+  }
+
+  /** Resolves when it knows whatever the store had acknowledged before this call. Rejects with why it cannot. */
+  catchUp(): Promise<void> {
+    return this.#follower.catchUp()
+  }
+
+  /** What stands under a digest, for those who compare. */
+  stateOf(target: ParsedTarget): State {
+    const words = new Int32Array(DIGEST_WORDS)
+    Buffer.from(words.buffer).set(digestToBytes(target.digest))
+    return this.#table.stateOf(words, 0)
+  }
+
+  /** Calls back for every revocation that arrives, and when a shape comes into use. Returns what ends it. */
+  onRevoked(listener: RevokedListener, onShapes: () => void): () => void {
+    this.#listeners.add(listener)
+    this.#shapesListeners.add(onShapes)
+    return () => {
+      this.#listeners.delete(listener)
+      this.#shapesListeners.delete(onShapes)
+    }
+  }
+
+  /** The digests that the subject may be revoked under, four words each: a copy. */
+  digestsOf(subject: Subject): Int32Array {
+    return this.#probes.words.slice(0, this.#probes.write(subject))
+  }
+
+  /** What happens to it from now on. */
+  events(options: { signal?: AbortSignal } = {}): AsyncIterableIterator<ReplicaEvent> {
+    return this.#events.subscribe(options)
+  }
+
+  /** Ends following, and takes this node from the list. Idempotent. */
+  async close(): Promise<void> {
+    await this.#follower.close()
+    this.#events.end()
+  }
+
+  /** The statement that makes the subject dead the longest, or -1. */
+  #find(subject: Subject, now: number): number {
+    const words = this.#wordsOf(subject)
+    const count = this.#wordCount
+    const iat = own(subject.claims, 'iat')
+    let found = -1
+    for (let offset = 0; offset < count; offset += DIGEST_WORDS) {
+      const handle = this.#table.find(words, offset, iat, now)
+      if (handle === -1) continue
+      if (found !== -1 && this.#table.endOf(handle) <= this.#table.endOf(found)) continue
+      found = handle
+      this.#foundAt = offset
+    }
+    return found
+  }
+
+  /** The digests that the subject may be revoked under: kept with it, or computed; `#wordCount` words. */
+  #wordsOf(subject: Subject): Int32Array {
+    const { known } = subject
+    if (known !== undefined && known.probes === this.#probes) {
+      this.#wordCount = known.words.length
+      return known.words
+    }
+    this.#wordCount = this.#probes.write(subject)
+    return this.#probes.words
+  }
+
+  /** Keeps the digests with a subject that will be asked about again. */
+  remember(subject: Subject): void {
+    if (subject.known?.probes === this.#probes) return
+    subject.known = { probes: this.#probes, words: this.digestsOf(subject) }
+  }
+
+  #useShapes(shapes: readonly Shape[]): void {
+    if (shapes === this.#told) return
+    this.#told = shapes
+    this.#own = this.#own.filter((shape) => !includesShape(shapes, shape))
+    this.#setShapes()
+  }
+
+  #setShapes(): void {
+    const shapes = [...this.#told, ...this.#own]
+    const before = this.#probes.shapes
+    if (shapes.length === before.length && shapes.every((shape) => includesShape(before, shape))) return
+    this.#probes = new ProbeSet(shapes)
+    for (const listener of this.#shapesListeners) listener()
+  }
+
+  #apply(records: Buffer, start: number, end: number): void {
+    const words = this.#alignedWords(records, start, end)
+    const count = (end - start) / RECORD_BYTES
+    const hasListeners = this.#listeners.size > 0
+    for (let i = 0, at = 0; i < count; i++, at += RECORD_WORDS) {
+      const kind = records[start + i * RECORD_BYTES + 28] as number
+      const [ends, before, made] = [words[at + 4] as number, words[at + 5] as number, words[at + 6] as number]
+      switch (kind & 0x0f) {
+        case OPERATION_REVOKE: {
+          const isNew = this.#table.revoke(words, at, ends >>> 0, before >>> 0, made >>> 0)
+          if (isNew && hasListeners) for (const listener of this.#listeners) listener(words, at)
+          break
+        }
+        case OPERATION_RESTORE:
+          this.#table.restore(words, at, made >>> 0, ends >>> 0)
+          break
+        default:
+          throw new RescindError(
+            'ERR_STORE_CORRUPT',
+            `the log holds a record of kind ${kind}; upgrade this node`,
+          )
+      }
+    }
+  }
+
+  /** Records as words: a buffer from the network begins anywhere. */
+  #alignedWords(records: Buffer, start: number, end: number): Int32Array {
+    const length = (end - start) / 4
+    if (this.#aligned.length < length) this.#aligned = new Int32Array(length)
+    Buffer.from(this.#aligned.buffer).set(records.subarray(start, end))
+    return this.#aligned
+  }
+
+  #tidy(elapsedMs: number): void {
+    // A clock that jumps, to either side, makes nobody forget a revocation.
+    const ahead = this.#now() - this.#sweepNowMs
+    if (ahead > 0) this.#sweepNowMs += Math.min(ahead, 2 * elapsedMs)
+    const steps = Math.ceil(((this.#table.capacity / SWEEP_STEP_SLOTS) * elapsedMs) / SWEEP_PERIOD_MS)
+    const until = Math.floor(this.#sweepNowMs / 1000) - SWEEP_GRACE_SECONDS
+    this.#table.sweep(until, Math.min(steps, SWEEP_STEPS_MAX))
+  }
+}
+
+function includesShape(shapes: readonly Shape[], shape: Shape): boolean {
+  const key = shapeKey(shape)
+  return shapes.some((other) => shapeKey(other) === key)
+}

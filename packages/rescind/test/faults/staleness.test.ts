@@ -1,0 +1,223 @@
+/**
+ * A node that loses Redis says so: after the bound its replica is not fresh any more, and each policy does what
+ * its name says. With a naive client beside it that must fail, or the harm proves nothing.
+ */
+import { createServer, connect, type Server, type Socket } from 'node:net'
+import { Redis } from 'ioredis'
+import { describe, expect, it } from 'vitest'
+import type { RescindError } from '../../src/errors.js'
+import { Gate, type Policy } from '../../src/gate.js'
+import { RedisConnection } from '../../src/redis/connection.js'
+import { RedisStore } from '../../src/redis/store.js'
+import { TokenManager } from '../../src/token-manager.js'
+import { makeIssuer } from '../support/issuer.js'
+import { RedisServer } from '../support/redis-server.js'
+import { until } from '../support/until.js'
+
+const issuer = await makeIssuer('ES256')
+const BOUND_MS = 400
+
+/** A way to the server that can be cut off without either side being told: packets wait, as TCP has them wait. */
+class Wire {
+  readonly #sockets = new Set<Socket>()
+  #isCut = false
+  private constructor(readonly server: Server) {}
+
+  static async to(port: number): Promise<Wire> {
+    const server = createServer()
+    const wire = new Wire(server)
+    server.on('connection', (near) => {
+      const far = connect(port, '127.0.0.1')
+      for (const [from, to] of [
+        [near, far],
+        [far, near],
+      ] as const) {
+        wire.#sockets.add(from)
+        from.pipe(to)
+        from.on('close', () => {
+          wire.#sockets.delete(from)
+          to.destroy()
+        })
+        from.on('error', () => undefined)
+        if (wire.#isCut) from.pause()
+      }
+    })
+    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
+    return wire
+  }
+
+  set isCut(isCut: boolean) {
+    this.#isCut = isCut
+    for (const socket of this.#sockets)
+      if (isCut) socket.pause()
+      else socket.resume()
+  }
+
+  get url(): string {
+    return `redis://127.0.0.1:${(this.server.address() as { port: number }).port}`
+  }
+
+  async stop(): Promise<void> {
+    for (const socket of this.#sockets) socket.destroy()
+    await new Promise((resolve) => this.server.close(resolve))
+  }
+}
+
+const HARMS = [
+  ['killed', (server: RedisServer) => server.kill(), (server: RedisServer) => server.restart()],
+  ['frozen', (server: RedisServer) => server.freeze(), (server: RedisServer) => server.thaw()],
+  [
+    'cut off',
+    (_: RedisServer, wire: Wire) => (wire.isCut = true),
+    (_: RedisServer, wire: Wire) => (wire.isCut = false),
+  ],
+] as const
+
+describe.each(HARMS)('while Redis is %s', (_, harm, heal) => {
+  it('the replica says that it is stale, and every policy does what its name says', async () => {
+    const server = await RedisServer.start({ persistence: true })
+    const wire = await Wire.to(server.port)
+    const connection = new RedisConnection({ url: wire.url, checkTimeoutMs: 100, connectTimeoutMs: 200 })
+    const manager = new TokenManager({
+      store: new RedisStore(connection),
+      verifier: issuer.verifier,
+      stalenessMaxMs: BOUND_MS,
+    })
+    const told: string[] = []
+    const gate = new Gate({
+      manager,
+      onUncertain: (cause: RescindError, decision) => told.push(`${decision} ${cause.code}`),
+    })
+    const naive = new Redis(wire.url, {
+      maxRetriesPerRequest: 1,
+      commandTimeout: 300,
+      retryStrategy: () => 50,
+    })
+    naive.on('error', () => undefined)
+    const [token, dead] = [await issuer.sign(), await issuer.sign()]
+    const ask = async (policy: Policy = {}, bearer = token) => {
+      const verdict = await gate.check({ authorization: [`Bearer ${bearer}`] }, policy)
+      return verdict.allowed ? 200 : verdict.denial.status
+    }
+    const policies = {
+      closed: { onUnknown: 'closed' } satisfies Policy,
+      strict: { consistency: 'strict' } satisfies Policy,
+      stale: { onUnknown: 'stale', staleMaxSeconds: 60 } satisfies Policy,
+      staleBriefly: { onUnknown: 'stale', staleMaxSeconds: BOUND_MS / 1000 } satisfies Policy,
+      open: { onUnknown: 'open' } satisfies Policy,
+    }
+    const askAll = async (bearer = token) =>
+      Object.fromEntries(
+        await Promise.all(
+          Object.entries(policies).map(async ([kind, policy]) => [kind, await ask(policy, bearer)]),
+        ),
+      ) as Record<keyof typeof policies, number>
+    try {
+      await manager.ready()
+      await manager.revokeToken(dead)
+      expect(await askAll()).toEqual({ closed: 200, strict: 200, stale: 200, staleBriefly: 200, open: 200 })
+      expect(manager.checkNow({ claims: { sub: 'alice' } })).toEqual({ status: 'clear' })
+
+      await harm(server, wire)
+      // The bound is what it promises; and until then it answers, from memory.
+      await until(() => manager.checkNow({ claims: { sub: 'alice' } }) === undefined, { what: 'staleness' })
+      expect(manager.replica?.stalenessMs).toBeGreaterThan(BOUND_MS)
+      const before = { ...gate.counts }
+      expect(await askAll()).toEqual({ closed: 503, strict: 503, stale: 200, staleBriefly: 503, open: 200 })
+      // Dead stays dead, under every policy that looks at memory at all; and nothing says 200 to it.
+      const forDead = await askAll(dead)
+      expect(Object.values(forDead)).not.toContain(200)
+      expect(forDead).toMatchObject({ closed: 401, stale: 401, open: 401 })
+      const counted = Object.fromEntries(
+        Object.entries(gate.counts).map(([kind, count]) => [
+          kind,
+          count - before[kind as keyof typeof before],
+        ]),
+      )
+      expect(counted).toMatchObject({ stale: 1, open: 1, store: 0, strict: 0 })
+      expect(counted.closed).toBeGreaterThanOrEqual(3)
+      expect(told.some((line) => line.startsWith('stale ERR_STORE_'))).toBe(true)
+      expect(told.some((line) => line.startsWith('open ERR_STORE_'))).toBe(true)
+      // The harm is real: the naive client gets no answer at all.
+      await expect(naive.exists('anything')).rejects.toBeInstanceOf(Error)
+
+      await heal(server, wire)
+      await until(() => manager.checkNow({ claims: { sub: 'alice' } })?.status === 'clear', {
+        what: 'the replica to be fresh again',
+        timeoutMs: 10_000,
+      })
+      await until(async () => (await ask(policies.strict)) === 200, {
+        what: 'strict checks',
+        timeoutMs: 10_000,
+      })
+      expect(await askAll()).toEqual({ closed: 200, strict: 200, stale: 200, staleBriefly: 200, open: 200 })
+      expect(Object.values(await askAll(dead))).toEqual([401, 401, 401, 401, 401])
+    } finally {
+      naive.disconnect()
+      await manager.close()
+      await wire.stop()
+      await server.stop()
+    }
+  })
+})
+
+it('a revocation made while a node was cut off is known when it is fresh again, and before it is fresh never denied', async () => {
+  const server = await RedisServer.start()
+  const wire = await Wire.to(server.port)
+  const near = new TokenManager({ store: new RedisStore(new RedisConnection({ url: server.url })) })
+  const far = new TokenManager({
+    store: new RedisStore(new RedisConnection({ url: wire.url, connectTimeoutMs: 200 })),
+    stalenessMaxMs: BOUND_MS,
+  })
+  try {
+    await far.ready()
+    wire.isCut = true
+    await until(() => far.checkNow({ claims: { sub: 'a' } }) === undefined, { what: 'staleness' })
+    await near.revoke({ sub: 'mallory' })
+    const answers = new Set<string>()
+    wire.isCut = false
+    await until(
+      () => {
+        const answer = far.checkNow({ claims: { sub: 'mallory', iat: 1 } })
+        answers.add(answer?.status ?? 'stale')
+        return answer?.status === 'revoked'
+      },
+      { what: 'the revocation to arrive', timeoutMs: 10_000, intervalMs: 1 },
+    )
+    expect([...answers].sort()).toEqual(['revoked', 'stale'])
+  } finally {
+    await near.close()
+    await far.close()
+    await wire.stop()
+    await server.stop()
+  }
+})
+
+it('a demoted primary is not fresh, and neither is an emptied one until its log was read again', async () => {
+  const server = await RedisServer.start()
+  const manager = new TokenManager({
+    store: new RedisStore(new RedisConnection({ url: server.url })),
+    stalenessMaxMs: BOUND_MS,
+  })
+  const events: string[] = []
+  try {
+    await manager.ready()
+    await manager.revoke({ sub: 'mallory' })
+    void (async () => {
+      for await (const { type } of manager.replica!.events()) events.push(type)
+    })()
+    await server.command('REPLICAOF', '127.0.0.1', '1')
+    await until(() => manager.checkNow({ claims: { sub: 'a' } }) === undefined, { what: 'staleness' })
+    await server.command('REPLICAOF', 'NO', 'ONE')
+    await until(() => manager.checkNow({ claims: { sub: 'a' } }) !== undefined, { what: 'freshness' })
+    await server.command('FLUSHALL')
+    await until(() => events.includes('reread'), { what: 'the loss to be noticed' })
+    await until(() => manager.checkNow({ claims: { sub: 'a' } }) !== undefined, { what: 'freshness' })
+    // What this node knew it does not forget.
+    expect(manager.checkNow({ claims: { sub: 'mallory', iat: 1 } })?.status).toBe('revoked')
+    expect(events).toContain('stale')
+  } finally {
+    await manager.close()
+    await server.stop()
+  }
+})
