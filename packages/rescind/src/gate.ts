@@ -87,6 +87,7 @@ const NO_HEADERS = {}
 /** RFC 6750 §2.3: a 2xx answer to a token in the query must not be cached by others. */
 const PRIVATE = { 'cache-control': 'private' }
 const CACHE_MAX_AGE_SECONDS = 300
+const SCHEME = 'Bearer '
 
 const DENIAL_OF_INVALID: Readonly<Record<InvalidTokenCode, DenialCode>> = {
   ERR_TOKEN_MALFORMED: 'token_malformed',
@@ -132,8 +133,15 @@ export class Gate {
     if (!Number.isInteger(retryAfterSeconds) || retryAfterSeconds < 0) {
       problems.push('retryAfterSeconds must be a whole number of at least 0')
     }
-    const { maxAgeSeconds = CACHE_MAX_AGE_SECONDS } = cache === false ? {} : cache
-    if (!(maxAgeSeconds >= 0)) problems.push('cache.maxAgeSeconds must be at least 0')
+    const {
+      maxAgeSeconds = CACHE_MAX_AGE_SECONDS,
+      entriesMax = 0,
+      bytesMax = 0,
+    } = cache === false ? {} : cache
+    for (const [name, value] of Object.entries({ maxAgeSeconds, entriesMax, bytesMax })) {
+      if (!Number.isSafeInteger(value) || value < 0)
+        problems.push(`cache.${name} must be a whole number of at least 0`)
+    }
     problems.push(...freshnessProblems(options))
     throwProblems(problems)
     this.manager = manager
@@ -229,9 +237,12 @@ export class Gate {
     deepFreeze(token.claims)
     const headers = credentials.source === 'query' ? PRIVATE : NO_HEADERS
     const allowed: Allowed = Object.freeze({ allowed: true, auth: new Auth(token), headers })
-    const isCacheable =
-      plan.isHeaderOnly && keysVersion !== undefined && keysVersion === this.#verifier.keysVersion
-    if (isCacheable) this.#cache?.set(head.authorization[0] as string, allowed, this.#cachedUntil(token, now))
+    const field = head.authorization[0]
+    // In one spelling of the scheme: a token shall not fill the cache with itself.
+    const isCacheable = plan.isHeaderOnly && keysVersion !== undefined && field === SCHEME + credentials.token
+    if (isCacheable && keysVersion === this.#verifier.keysVersion) {
+      this.#cache?.set(field, allowed, this.#cachedUntil(token, now))
+    }
     return this.#decideNow(allowed, plan, this.manager.now()) ?? this.#askStore(allowed, plan)
   }
 

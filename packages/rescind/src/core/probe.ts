@@ -18,7 +18,7 @@ export { DIGEST_WORDS }
 /** The digests that a subject may be revoked under, kept with a subject that is asked about again. */
 export interface KnownDigests {
   /** The set that made them; another set makes others. */
-  readonly probes: ProbeSet
+  readonly probes: object
   readonly words: Int32Array
 }
 
