@@ -94,8 +94,9 @@ it('worker threads that check are nodes of their own', async () => {
     return ((await once(thread, 'message')) as [string])[0]
   }
   try {
+    const ready = threads.map((thread) => once(thread, 'message'))
     await main.ready()
-    for (const thread of threads) expect(await once(thread, 'message')).toEqual(['ready'])
+    expect(await Promise.all(ready)).toEqual([['ready'], ['ready']])
     await until(async () => (await main.nodes()).length === 3, { what: 'all nodes' })
     for (const thread of threads) expect(await ask(thread)).toBe('clear')
     const receipt = await main.revoke({ sub: 'alice' }, { ack: 'everywhere' })
