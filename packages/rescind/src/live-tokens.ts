@@ -1,7 +1,7 @@
 /**
  * Tokens that are in use by a connection that lives on (WebSocket, SSE): tells the moment at which one of them
  * is revoked or ends. An index by the first word of each digest makes an arriving revocation cost one look-up,
- * however many connections there are.
+ * however many connections there are; one timer serves them all.
  */
 import { DIGEST_WORDS } from './core/probe.js'
 import { own, type Subject } from './core/target.js'
@@ -14,25 +14,35 @@ export interface LiveTokensOptions {
   readonly replica: Replica
   /** Seconds since 1970. */
   readonly now: () => number
-  /** When a token ends, in seconds since 1970. */
+  /** When a token ends, in seconds since 1970; Infinity: never. */
   readonly endOf: (subject: Subject) => number
 }
 
 interface Watcher {
   readonly subject: Subject
-  /** Where it stands in the index. */
-  keys: readonly number[]
-  end(reason: LiveEnd): void
+  readonly signal: AbortSignal | undefined
+  /** Rounded up to a second, so that those that end together are found together. */
+  readonly endsAt: number
+  /** Where it stands in `#byWord`. */
+  words: readonly number[]
+  resolve(reason: LiveEnd): void
 }
 
-/** The longest delay that a timer takes, in milliseconds. */
-const TIMER_MAX_MS = 2 ** 31 - 1
+/** The clock is looked at this often at the least: it may be set, and a machine may sleep. */
+const LOOK_MS = 60_000
 
 export class LiveTokens {
   readonly #options: LiveTokensOptions
   readonly #watchers = new Set<Watcher>()
   readonly #byWord = new Map<number, Set<Watcher>>()
+  readonly #byEnd = new Map<number, Set<Watcher>>()
+  /** A signal that many share gets one listener. */
+  readonly #bySignal = new Map<AbortSignal, Set<Watcher>>()
   readonly #stop: () => void
+  #timer: NodeJS.Timeout | undefined
+  /** What the timer waits for; Infinity: nothing. */
+  #nextEnd = Infinity
+  #isClosed = false
 
   constructor(options: LiveTokensOptions) {
     this.#options = options
@@ -47,53 +57,63 @@ export class LiveTokens {
     return this.#watchers.size
   }
 
-  /** Resolves with why the token is no longer good; with `undefined` when the signal was aborted first. */
+  /**
+   * Resolves with why the token is no longer good; with `undefined` when the signal is aborted, or all is closed.
+   */
   watch(subject: Subject, signal?: AbortSignal): Promise<LiveEnd> {
+    if (this.#isClosed || signal?.aborted === true) return Promise.resolve(undefined)
     return new Promise((resolve) => {
-      let timer: NodeJS.Timeout | undefined
-      const onAbort = () => watcher.end(undefined)
-      const watcher: Watcher = {
-        subject,
-        keys: [],
-        end: (reason) => {
-          if (!this.#watchers.delete(watcher)) return
-          clearTimeout(timer)
-          signal?.removeEventListener('abort', onAbort)
-          this.#unindex(watcher)
-          resolve(reason)
-        },
-      }
-      const arm = () => {
-        const leftMs = (this.#options.endOf(subject) - this.#options.now()) * 1000
-        if (leftMs <= 0) return watcher.end('expired')
-        timer = setTimeout(arm, Math.min(Math.ceil(leftMs), TIMER_MAX_MS))
-        timer.unref()
-      }
-      this.#watchers.add(watcher)
-      if (signal?.aborted === true) return watcher.end(undefined)
-      signal?.addEventListener('abort', onAbort, { once: true })
-      this.#index(watcher)
+      const endsAt = Math.ceil(this.#options.endOf(subject))
+      const watcher: Watcher = { subject, signal, endsAt, words: [], resolve }
+      this.#add(watcher)
       // Whatever arrived before the index knew of it.
-      if (this.#isDead(subject)) return watcher.end('revoked')
-      arm()
+      if (this.#isDead(subject)) this.#end(watcher, 'revoked')
+      else if (endsAt <= this.#options.now()) this.#end(watcher, 'expired')
     })
   }
 
-  /** Ends all with `undefined`. */
+  /** Ends all with `undefined`, and every later watch as well. */
   close(): void {
+    this.#isClosed = true
     this.#stop()
-    for (const watcher of this.#watchers) watcher.end(undefined)
+    for (const watcher of this.#watchers) this.#end(watcher, undefined)
+  }
+
+  #add(watcher: Watcher): void {
+    const { signal, endsAt } = watcher
+    this.#watchers.add(watcher)
+    this.#index(watcher)
+    if (signal !== undefined && put(this.#bySignal, signal, watcher))
+      signal.addEventListener('abort', this.#onAbort)
+    if (endsAt === Infinity) return
+    put(this.#byEnd, endsAt, watcher)
+    if (endsAt < this.#nextEnd) this.#waitFor(endsAt)
+  }
+
+  #end(watcher: Watcher, reason: LiveEnd): void {
+    const { signal, endsAt } = watcher
+    if (!this.#watchers.delete(watcher)) return
+    this.#unindex(watcher)
+    if (signal !== undefined && drop(this.#bySignal, signal, watcher))
+      signal.removeEventListener('abort', this.#onAbort)
+    if (drop(this.#byEnd, endsAt, watcher) && this.#byEnd.size === 0) this.#waitFor(Infinity)
+    watcher.resolve(reason)
+  }
+
+  readonly #onAbort = ({ target }: Event): void => {
+    for (const watcher of this.#bySignal.get(target as AbortSignal) ?? []) this.#end(watcher, undefined)
   }
 
   #look(word: number): void {
-    const watchers = this.#byWord.get(word)
-    if (watchers === undefined) return
-    for (const watcher of [...watchers]) if (this.#isDead(watcher.subject)) watcher.end('revoked')
+    for (const watcher of this.#byWord.get(word) ?? [])
+      if (this.#isDead(watcher.subject)) this.#end(watcher, 'revoked')
   }
 
   #isDead(subject: Subject): boolean {
+    const { replica, now } = this.#options
     try {
-      return this.#options.replica.isRevoked(subject, this.#options.now())
+      // Claims without a name may be of a token that was revoked by its digest: nobody can tell.
+      return replica.isRevoked(subject, now()) || replica.isUnnamed(subject)
     } catch {
       // A claim that cannot be compared: the gate let nobody in with it.
       return true
@@ -102,39 +122,62 @@ export class LiveTokens {
 
   /** A shape came into use: every token has other digests than before, and may be dead under one of them. */
   #reindex(): void {
-    for (const watcher of [...this.#watchers]) {
+    for (const watcher of this.#watchers) {
       this.#unindex(watcher)
       this.#index(watcher)
-      if (this.#isDead(watcher.subject)) watcher.end('revoked')
+      if (this.#isDead(watcher.subject)) this.#end(watcher, 'revoked')
     }
   }
 
   #index(watcher: Watcher): void {
-    let words: Int32Array
+    let digests: Int32Array
     try {
-      words = this.#options.replica.digestsOf(watcher.subject)
+      digests = this.#options.replica.digestsOf(watcher.subject)
     } catch {
       return
     }
-    watcher.keys = Array.from(
-      { length: words.length / DIGEST_WORDS },
-      (_, i) => words[i * DIGEST_WORDS] as number,
-    )
-    for (const key of watcher.keys) {
-      const watchers = this.#byWord.get(key)
-      if (watchers === undefined) this.#byWord.set(key, new Set([watcher]))
-      else watchers.add(watcher)
-    }
+    watcher.words = Array.from(digests.filter((_, i) => i % DIGEST_WORDS === 0))
+    for (const word of watcher.words) put(this.#byWord, word, watcher)
   }
 
   #unindex(watcher: Watcher): void {
-    for (const key of watcher.keys) {
-      const watchers = this.#byWord.get(key)
-      watchers?.delete(watcher)
-      if (watchers?.size === 0) this.#byWord.delete(key)
-    }
-    watcher.keys = []
+    for (const word of watcher.words) drop(this.#byWord, word, watcher)
+    watcher.words = []
   }
+
+  #waitFor(end: number): void {
+    clearTimeout(this.#timer)
+    this.#nextEnd = end
+    if (end === Infinity) return
+    const leftMs = Math.max(1, Math.ceil((end - this.#options.now()) * 1000))
+    this.#timer = setTimeout(() => this.#expire(), Math.min(leftMs, LOOK_MS))
+    this.#timer.unref()
+  }
+
+  #expire(): void {
+    const now = this.#options.now()
+    let next = Infinity
+    for (const [end, watchers] of this.#byEnd) {
+      if (end > now) next = Math.min(next, end)
+      else for (const watcher of watchers) this.#end(watcher, 'expired')
+    }
+    this.#waitFor(next)
+  }
+}
+
+/** True when it is the first under its key. */
+function put<K>(index: Map<K, Set<Watcher>>, key: K, watcher: Watcher): boolean {
+  const watchers = index.get(key)
+  if (watchers === undefined) index.set(key, new Set([watcher]))
+  else watchers.add(watcher)
+  return watchers === undefined
+}
+
+/** True when it was the last under its key. */
+function drop<K>(index: Map<K, Set<Watcher>>, key: K, watcher: Watcher): boolean {
+  const watchers = index.get(key)
+  if (watchers?.delete(watcher) !== true || watchers.size > 0) return false
+  return index.delete(key)
 }
 
 /** `exp` of a subject, or undefined. */

@@ -270,10 +270,8 @@ export class TokenManager {
     if (replica === undefined) return undefined
     const now = this.now()
     replica.start()
-    if (replica.isRevoked(subject, now)) {
-      const revocation = replica.find(subject, now)
-      if (revocation !== undefined) return { status: 'revoked', revocation }
-    }
+    const revocation = replica.find(subject, now)
+    if (revocation !== undefined) return { status: 'revoked', revocation }
     if (replica.stalenessMs > stalenessMaxMs) return undefined
     return replica.isUnnamed(subject) ? { status: 'unknown', cause: unnamed() } : CLEAR
   }

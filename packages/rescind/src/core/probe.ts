@@ -68,14 +68,16 @@ export class ProbeSet {
     return end
   }
 
-  /** The target with these words among those that the subject matches. */
-  targetOf(subject: Subject, words: Int32Array): Target | undefined {
-    const own = new Int32Array(DIGEST_WORDS)
-    for (const { shape, hasher } of this.#probes) {
-      for (const values of combinationsOf(shape, subject)) {
-        hasher.digestInto(values, own, 0)
-        if (own.every((word, i) => word === words[i])) return targetOf({ shape, values })
-      }
+  /** The target of the digest that `write` puts at this place, counted in digests. */
+  targetAt(subject: Subject, place: number): Target | undefined {
+    let left = place
+    for (const { shape, values } of this.#probes) {
+      const found = readTexts(shape, subject, values)
+      if (found === 'none') continue
+      const combinations = found === 'texts' ? [values] : combinationsOf(shape, subject)
+      const mine = combinations[left]
+      if (mine !== undefined) return targetOf({ shape, values: mine })
+      left -= combinations.length
     }
     return undefined
   }

@@ -128,9 +128,13 @@ export class Replica {
       expiresAt: this.#table.endOf(handle),
       revokedAt: this.#table.atOf(handle),
     }
-    const words = this.#wordsOf(subject).slice(this.#foundAt, this.#foundAt + DIGEST_WORDS)
-    const id = digestFromBytes(Buffer.from(words.buffer), 0)
-    return { id, target: this.#probes.targetOf(subject, words) ?? {}, ...revocation }
+    const words = (subject.known?.probes === this.#probes ? subject.known : this.#probes).words
+    const place = this.#foundAt / DIGEST_WORDS
+    const id = digestFromBytes(
+      Buffer.from(words.slice(this.#foundAt, this.#foundAt + DIGEST_WORDS).buffer),
+      0,
+    )
+    return { id, target: this.#probes.targetAt(subject, place) ?? {}, ...revocation }
   }
 
   /** True when claims alone cannot tell whether this token was revoked by its digest. */

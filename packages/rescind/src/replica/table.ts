@@ -296,7 +296,7 @@ export class Table {
   }
 
   /**
-   * Looks at `steps` chunks (14 slots each; about 0.2 µs) from where the last call stopped, and removes what
+   * Looks at `steps` chunks (14 slots each; 0.1 to 0.7 µs) from where the last call stopped, and removes what
    * ended by `now`. While entries move, the steps move them first. Returns how many it removed, marks of
    * restores included. A round of all chunks (`capacity / 14`) that leaves the table nearly empty shrinks it.
    */
