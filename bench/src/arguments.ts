@@ -11,6 +11,8 @@ export type Command =
 export interface RunOptions {
   readonly rounds: number
   readonly quick: boolean
+  /** Only systems whose names contain this text are measured. */
+  readonly only?: string
 }
 
 export const ROUNDS_MAX = 50
@@ -18,7 +20,7 @@ const ROUNDS_DEFAULT = 5
 const ROUNDS_DEFAULT_QUICK = 2
 
 export function readArguments(args: readonly string[], names: readonly string[]): Command {
-  const usage = `benchmarks: ${names.join(', ')}; options: --json, --rounds N, --quick, --help`
+  const usage = `benchmarks: ${names.join(', ')}; options: --json, --rounds N, --quick, --only TEXT, --help`
   const invalid = (what: string): Command => ({ kind: 'invalid', message: `${what}; ${usage}` })
   let parsed: ReturnType<typeof parse>
   try {
@@ -40,7 +42,8 @@ export function readArguments(args: readonly string[], names: readonly string[])
   if (!(rounds >= 1 && rounds <= ROUNDS_MAX)) {
     return invalid(`--rounds takes a whole number from 1 to ${ROUNDS_MAX}`)
   }
-  return { kind: 'run', name, json, quick, rounds }
+  const only = values.only === undefined ? {} : { only: values.only }
+  return { kind: 'run', name, json, quick, rounds, ...only }
 }
 
 /** NaN for anything but digits. */
@@ -57,6 +60,7 @@ function parse(args: readonly string[]) {
       json: { type: 'boolean' },
       quick: { type: 'boolean' },
       rounds: { type: 'string' },
+      only: { type: 'string' },
       help: { type: 'boolean', short: 'h' },
     },
   })

@@ -1,4 +1,5 @@
 /** What a benchmark is made of: systems that are measured in turn, and which of them are compared. */
+import type { Result } from './measure.js'
 import type { Scope } from './scope.js'
 
 /** One reading of one system in one round. */
@@ -9,6 +10,8 @@ export interface Sample {
   readonly cpu?: number | undefined
   /** CPU time of the Redis server per operation, in microseconds. */
   readonly serverCpu?: number | undefined
+  /** What else was counted or measured, by a name that ends in its unit. */
+  readonly figures?: Readonly<Record<string, number>> | undefined
 }
 
 /** A system under measurement. Whatever throws ends it: it is reported as skipped, with the reason. */
@@ -31,6 +34,8 @@ export interface Benchmark {
   readonly better: 'lower' | 'higher'
   /** `[peer, ours]`: each pair becomes one ratio. Like is compared with like first. */
   readonly comparisons: readonly (readonly [peer: string, ours: string])[]
+  /** What is not measured but follows from the results, by a name that says how. */
+  derive?(results: readonly Result[]): Readonly<Record<string, number>>
   /** Makes the systems; what they need is closed by the scope. */
   systems(setting: Setting): Promise<readonly Measured[]>
 }

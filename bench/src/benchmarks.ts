@@ -1,7 +1,11 @@
 /** All benchmarks, by name. */
 import type { Benchmark } from './benchmark.js'
+import { bootstrap } from './benchmarks/bootstrap.js'
 import { check } from './benchmarks/check.js'
+import { fanout } from './benchmarks/fanout.js'
+import { gate } from './benchmarks/gate.js'
+import { http } from './benchmarks/http.js'
 import { memory } from './benchmarks/memory.js'
-import { verify } from './benchmarks/verify.js'
+import { propagation } from './benchmarks/propagation.js'
 
-export const BENCHMARKS: readonly Benchmark[] = [check, verify, memory]
+export const BENCHMARKS: readonly Benchmark[] = [check, gate, http, propagation, bootstrap, fanout, memory]

@@ -21,12 +21,15 @@ export interface Machine {
 const LIBRARIES = [
   'rescind',
   'ioredis',
+  'redis',
   'jose',
   'express-jwt',
   'jsonwebtoken',
   '@fastify/jwt',
   'fast-jwt',
+  'express',
   'fastify',
+  'autocannon',
   'pg',
 ]
 

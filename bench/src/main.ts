@@ -33,6 +33,7 @@ async function main(args: readonly string[]): Promise<number> {
     const report = await runBenchmark(benchmark, {
       rounds: command.rounds,
       quick: command.quick,
+      ...(command.only === undefined ? {} : { only: command.only }),
       onSkipped: ({ system, why }) => complain(`SKIPPED ${system}: ${why}`),
     })
     print(command.json ? toJson(report) : toText(report))
@@ -58,6 +59,7 @@ Options:
   --json      print one JSON object and nothing else (npm itself is silent with: npm run --silent bench)
   --rounds N  measure every system so many times, 1 to ${ROUNDS_MAX}; default 5, with --quick 2
   --quick     a small and short run that shows that everything works; its numbers mean nothing
+  --only TEXT measure only systems whose names contain the text
   --help      print this`
 }
 

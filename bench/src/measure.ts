@@ -5,15 +5,20 @@
 import type { Benchmark, Measured, Sample } from './benchmark.js'
 import { median, ratio, rotated, rounded } from './statistics.js'
 
-export interface Result {
-  readonly system: string
+/** Over the rounds. */
+export interface Spread {
   readonly median: number
   readonly min: number
   readonly max: number
+}
+
+export interface Result extends Spread {
+  readonly system: string
   /** Median CPU time of the client process per operation, in microseconds. */
   readonly cpu?: number
   /** Median CPU time of the Redis server per operation, in microseconds. */
   readonly serverCpu?: number
+  readonly figures?: Readonly<Record<string, Spread>>
 }
 
 export interface Skipped {
@@ -27,6 +32,8 @@ export interface Outcome {
   readonly ratios: Readonly<Record<string, number>>
   /** The same of the CPU time of the client process, which other work on the machine disturbs less. */
   readonly cpuRatios: Readonly<Record<string, number>>
+  /** Arithmetic on the results: see `Benchmark.derive`. */
+  readonly derived: Readonly<Record<string, number>>
   readonly skipped: readonly Skipped[]
 }
 
@@ -38,7 +45,7 @@ export interface MeasureOptions {
 
 /** Rejects when one of our own systems fails: without it there is nothing to compare. */
 export async function measureInTurn(
-  benchmark: Pick<Benchmark, 'better' | 'comparisons'>,
+  benchmark: Pick<Benchmark, 'better' | 'comparisons' | 'derive'>,
   systems: readonly Measured[],
   { rounds, onSkipped }: MeasureOptions,
 ): Promise<Outcome> {
@@ -74,7 +81,13 @@ export async function measureInTurn(
   const results = [...running].flatMap((measured) =>
     [...(samples.get(measured) as Map<string, Sample[]>)].map(([name, list]) => resultOf(name, list)),
   )
-  return { results, ...compare(benchmark, results), skipped }
+  const derived = Object.entries(benchmark.derive?.(results) ?? {})
+  return {
+    results,
+    ...compare(benchmark, results),
+    derived: Object.fromEntries(derived.map(([name, value]) => [name, rounded(value)])),
+    skipped,
+  }
 }
 
 function keep(bySystem: Map<string, Sample[]>, name: string, sample: Sample): void {
@@ -85,16 +98,30 @@ function keep(bySystem: Map<string, Sample[]>, name: string, sample: Sample): vo
 }
 
 function resultOf(system: string, samples: readonly Sample[]): Result {
-  const values = samples.map(({ value }) => value)
   const cpu = samples.flatMap((sample) => sample.cpu ?? [])
   const serverCpu = samples.flatMap((sample) => sample.serverCpu ?? [])
   return {
     system,
+    ...spreadOf(samples.map(({ value }) => value)),
+    ...(cpu.length === 0 ? {} : { cpu: rounded(median(cpu)) }),
+    ...(serverCpu.length === 0 ? {} : { serverCpu: rounded(median(serverCpu)) }),
+    ...figuresOf(samples),
+  }
+}
+
+/** A figure that one round lacks is taken from the others. */
+function figuresOf(samples: readonly Sample[]): { figures?: Record<string, Spread> } {
+  const names = [...new Set(samples.flatMap(({ figures }) => Object.keys(figures ?? {})))]
+  if (names.length === 0) return {}
+  const spread = (name: string) => spreadOf(samples.flatMap(({ figures }) => figures?.[name] ?? []))
+  return { figures: Object.fromEntries(names.map((name) => [name, spread(name)])) }
+}
+
+function spreadOf(values: readonly number[]): Spread {
+  return {
     median: rounded(median(values)),
     min: rounded(Math.min(...values)),
     max: rounded(Math.max(...values)),
-    ...(cpu.length === 0 ? {} : { cpu: rounded(median(cpu)) }),
-    ...(serverCpu.length === 0 ? {} : { serverCpu: rounded(median(serverCpu)) }),
   }
 }
 

@@ -24,6 +24,7 @@ export function toText(report: Report): string {
     '',
     'Ratios, larger is better for rescind:',
     ...aligned(ratioTable(report)),
+    ...(hasDerived(report) ? ['', 'Arithmetic, not measured:', ...aligned(derivedTable(report))] : []),
     ...skipped.map(({ system, why }) => `SKIPPED ${system}: ${why}`),
     '',
     machineLine(machine),
@@ -41,6 +42,7 @@ export function toMarkdown(report: Report, date: Date): string {
     'Ratios, larger is better for Rescind:',
     '',
     ...markdown(ratioTable(report)),
+    ...(hasDerived(report) ? ['', 'Arithmetic, not measured:', '', ...markdown(derivedTable(report))] : []),
     ...skipped.flatMap(({ system, why }) => ['', `Skipped: \`${system}\`: ${why}.`]),
   ].join('\n')
 }
@@ -57,13 +59,31 @@ export function machineToMarkdown({ cpu, cores, memoryGiB, system, node, version
 
 type Table = readonly (readonly string[])[]
 
+/** A column is there when some system has it. */
 function resultTable({ results }: Report): Table {
-  const cell = (value: number | undefined) => (value === undefined ? '–' : format(value))
-  const row = ({ system, median, min, max, cpu, serverCpu }: Result) => [
-    system,
-    ...[median, min, max, cpu, serverCpu].map(cell),
+  const figures = [...new Set(results.flatMap((result) => Object.keys(result.figures ?? {})))]
+  const columns: [name: string, valueOf: (result: Result) => number | undefined][] = [
+    ['median', ({ median }) => median],
+    ['min', ({ min }) => min],
+    ['max', ({ max }) => max],
+    ['client CPU, µs', ({ cpu }) => cpu],
+    ['Redis CPU, µs', ({ serverCpu }) => serverCpu],
+    ...figures.map((name): (typeof columns)[number] => [name, (result) => result.figures?.[name]?.median]),
   ]
-  return [['system', 'median', 'min', 'max', 'client CPU, µs', 'Redis CPU, µs'], ...results.map(row)]
+  const used = columns.filter(([, valueOf]) => results.some((result) => valueOf(result) !== undefined))
+  const cell = (value: number | undefined) => (value === undefined ? '–' : format(value))
+  return [
+    ['system', ...used.map(([name]) => name)],
+    ...results.map((result) => [result.system, ...used.map(([, valueOf]) => cell(valueOf(result)))]),
+  ]
+}
+
+function hasDerived({ derived }: Report): boolean {
+  return Object.keys(derived).length > 0
+}
+
+function derivedTable({ derived }: Report): Table {
+  return [['what', 'value'], ...Object.entries(derived).map(([name, value]) => [name, format(value)])]
 }
 
 function ratioTable({ ratios, cpuRatios }: Report): Table {
@@ -82,8 +102,9 @@ function machineLine({ cpu, cores, memoryGiB, system, node, versions, loadBefore
   )
 }
 
-function format(value: number): string {
-  return value >= 1000 ? value.toFixed(0) : value >= 10 ? value.toFixed(1) : value.toFixed(2)
+export function format(value: number): string {
+  if (value === 0 || value >= 1000) return value.toFixed(0)
+  return value >= 10 ? value.toFixed(1) : value >= 1 ? value.toFixed(2) : value.toPrecision(2)
 }
 
 /** Text to the left, numbers to the right. */

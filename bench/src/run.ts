@@ -11,12 +11,13 @@ export interface RunBenchmarkOptions extends RunOptions {
 }
 
 export async function runBenchmark(benchmark: Benchmark, options: RunBenchmarkOptions): Promise<Report> {
-  const { rounds, quick, onSkipped } = options
+  const { rounds, quick, only = '', onSkipped } = options
   const { name, unit } = benchmark
   const machine = await describeMachine()
   const scope = new Scope()
   try {
-    const systems = await benchmark.systems({ scope, quick })
+    const systems = (await benchmark.systems({ scope, quick })).filter(({ system }) => system.includes(only))
+    if (systems.length === 0) throw new Error(`no system has ${JSON.stringify(only)} in its name`)
     const outcome = await measureInTurn(benchmark, systems, { rounds, onSkipped })
     return { name, unit, ...outcome, rounds, quick, machine }
   } finally {

@@ -9,6 +9,13 @@ export function median(values: readonly number[]): number {
   return sorted.length % 2 === 1 ? upper : ((sorted[middle - 1] as number) + upper) / 2
 }
 
+/** The value that so many of them (0 to 1) do not exceed, by the nearest rank. */
+export function quantile(values: readonly number[], share: number): number {
+  if (values.length === 0) throw new RangeError('a quantile of no values')
+  const sorted = [...values].sort((a, b) => a - b)
+  return sorted[Math.max(0, Math.ceil(share * sorted.length) - 1)] as number
+}
+
 /** How ours stands against a peer, written so that larger is better for us: 2 means twice as good. */
 export function ratio(peer: number, ours: number, better: 'lower' | 'higher'): number {
   return better === 'lower' ? peer / ours : ours / peer

@@ -1,12 +1,26 @@
 /** A system as its own process runs it: see `worker.ts`. */
-export interface System {
-  /** How many operations wait for their answer at a time. */
-  readonly inFlight: number
+export type System = WaitingSystem | DirectSystem
+
+interface Prepared {
   /** Makes the inputs of so many operations. Not measured. */
   prepare(count: number): unknown
+  /** At most so many operations are prepared at a time. Default: what the worker holds for sensible. */
+  readonly batchMax?: number
+  close(): Promise<unknown>
+}
+
+/** Its operations wait for something. */
+export interface WaitingSystem extends Prepared {
+  /** How many operations wait for their answer at a time. */
+  readonly inFlight: number
   /** One operation. Throws when the answer is wrong: a system that answers wrongly is not fast. */
   run(index: number): Promise<void>
-  close(): Promise<unknown>
+}
+
+/** Its operations answer at once, so that a promise for each would be most of what is measured. */
+export interface DirectSystem extends Prepared {
+  /** The operations from 0 on, one after another. Throws when an answer is wrong. */
+  runAll(count: number): void
 }
 
 /** What all systems of a run share, sent to their processes as JSON. */

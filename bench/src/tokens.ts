@@ -1,10 +1,24 @@
 /** Tokens as an issuer makes them: the claims of RFC 9068 and some more, about 700 characters when signed. */
-import { createHash, type KeyObject, randomBytes, randomUUID, sign } from 'node:crypto'
+import {
+  createHmac,
+  createPrivateKey,
+  createPublicKey,
+  generateKeyPairSync,
+  hash,
+  randomBytes,
+  randomUUID,
+  sign,
+} from 'node:crypto'
 
 export const ISSUER = 'https://login.example.com/realms/shop'
 export const AUDIENCE = 'https://api.example.com'
 const LIFETIME_SECONDS = 1800
-const HEADER = { alg: 'ES256', typ: 'at+jwt', kid: 'key-2026-01' }
+const KEY_ID = 'key-2026-01'
+const RSA_BITS = 2048
+const SECRET_BYTES = 32
+
+export const ALGORITHMS = ['HS256', 'RS256', 'ES256', 'EdDSA'] as const
+export type Algorithm = (typeof ALGORITHMS)[number]
 
 export type TokenClaims = Record<string, unknown> & { readonly iss: string; readonly jti: string }
 
@@ -31,22 +45,52 @@ export function parsedClaims(claims: TokenClaims): TokenClaims {
   return JSON.parse(flat(JSON.stringify(claims))) as TokenClaims
 }
 
-/** A token signed with ES256. */
-export function signedToken(claims: TokenClaims, key: KeyObject): string {
-  const input = `${encoded(HEADER)}.${encoded(claims)}`
-  const signature = sign('sha256', Buffer.from(input), { key, dsaEncoding: 'ieee-p1363' })
-  return flat(`${input}.${signature.toString('base64url')}`)
+/** What an issuer signs with: a PEM (PKCS #8), or for HS256 a secret, as text. */
+export function newSigningKey(algorithm: Algorithm): string {
+  if (algorithm === 'HS256') return randomBytes(SECRET_BYTES).toString('base64url')
+  const { privateKey } = {
+    RS256: () => generateKeyPairSync('rsa', { modulusLength: RSA_BITS }),
+    ES256: () => generateKeyPairSync('ec', { namedCurve: 'P-256' }),
+    EdDSA: () => generateKeyPairSync('ed25519'),
+  }[algorithm]()
+  return privateKey.export({ type: 'pkcs8', format: 'pem' }) as string
+}
+
+/** What verifies what this key signs: a PEM (SPKI), or for HS256 the same secret. */
+export function verifyingKey(algorithm: Algorithm, signingKey: string): string {
+  if (algorithm === 'HS256') return signingKey
+  return createPublicKey(signingKey).export({ type: 'spki', format: 'pem' }) as string
+}
+
+/** Signs tokens with claims that nobody has seen before. */
+export function tokenMaker(algorithm: Algorithm, signingKey: string): () => string {
+  const signature = signer(algorithm, signingKey)
+  return () => {
+    const input = `${encoded(header(algorithm))}.${encoded(freshClaims(secondsNow()))}`
+    return flat(`${input}.${signature(Buffer.from(input)).toString('base64url')}`)
+  }
+}
+
+function signer(algorithm: Algorithm, signingKey: string): (input: Buffer) => Buffer {
+  if (algorithm === 'HS256') return (input) => createHmac('sha256', signingKey).update(input).digest()
+  const key = createPrivateKey(signingKey)
+  if (algorithm === 'EdDSA') return (input) => sign(null, input, key)
+  return (input) => sign('sha256', input, { key, dsaEncoding: 'ieee-p1363' })
+}
+
+function header(algorithm: Algorithm): object {
+  return { alg: algorithm, typ: 'at+jwt', kid: KEY_ID }
 }
 
 /** What looks like a token to whoever only stores it: the signature is random. */
 export function unsignedToken(nowSeconds: number): string {
-  const input = `${encoded(HEADER)}.${encoded(freshClaims(nowSeconds))}`
+  const input = `${encoded(header('ES256'))}.${encoded(freshClaims(nowSeconds))}`
   return flat(`${input}.${randomBytes(64).toString('base64url')}`)
 }
 
 /** The jti of the revocation with this number: every process knows what was revoked without being told. */
 export function revokedJti(index: number): string {
-  const hex = createHash('sha256').update(`revoked ${index}`).digest('hex')
+  const hex = hash('sha256', `revoked ${index}`, 'hex')
   const parts = [hex.slice(0, 8), hex.slice(8, 12), `4${hex.slice(13, 16)}`, `a${hex.slice(17, 20)}`]
   return [...parts, hex.slice(20, 32)].join('-')
 }

@@ -1,35 +1,87 @@
 /**
- * `npm run docs -w @rescind/bench -- [NAME…]`: runs benchmarks, all unless some are named, and puts their
- * tables into `docs/benchmarks.md`, between `<!-- NAME -->` and `<!-- /NAME -->`.
+ * `npm run docs -w @rescind/bench -- [NAME…]`: runs benchmarks, all unless some are named, and keeps what they
+ * measured in `results/NAME.json`; `profile` is the CPU profile of the gate. Then, from all results that there
+ * are, it writes the tables of `docs/benchmarks.md` anew, between `<!-- NAME -->` and `<!-- /NAME -->`, and draws
+ * `docs/charts/NAME.svg`. With `--render` it runs nothing.
  */
-import { readFileSync, writeFileSync } from 'node:fs'
+import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
 import { BENCHMARKS } from './benchmarks.js'
-import { machineToMarkdown, toMarkdown } from './report.js'
+import { toSvg } from './chart.js'
+import { profileGate, profileToMarkdown, type SelfTimes } from './profile.js'
+import { machineToMarkdown, type Report, toMarkdown } from './report.js'
 import { runBenchmark } from './run.js'
 
 const ROUNDS = 7
-const path = fileURLToPath(new URL('../../docs/benchmarks.md', import.meta.url))
+const PROFILE = 'profile'
+const DOCS = new URL('../../docs/', import.meta.url)
+const RESULTS = new URL('../results/', import.meta.url)
 
-const names = process.argv.slice(2)
-const unknown = names.filter((name) => !BENCHMARKS.some((benchmark) => benchmark.name === name))
+/** What is kept of a run. */
+interface Kept<T> {
+  /** When it was measured. */
+  readonly date: string
+  readonly measured: T
+}
+
+const args = process.argv.slice(2)
+const isRenderOnly = args.includes('--render')
+const names = args.filter((name) => name !== '--render')
+const all = [...BENCHMARKS.map(({ name }) => name), PROFILE]
+const unknown = names.filter((name) => !all.includes(name))
 if (unknown.length > 0) {
   process.stderr.write(`there is no benchmark ${unknown.join(', ')}\n`)
   process.exit(2)
 }
 
-for (const benchmark of BENCHMARKS) {
-  if (names.length > 0 && !names.includes(benchmark.name)) continue
-  process.stderr.write(`${benchmark.name} …\n`)
-  const report = await runBenchmark(benchmark, {
+if (!isRenderOnly) {
+  for (const name of all) {
+    if (names.length > 0 && !names.includes(name)) continue
+    process.stderr.write(`${name} …\n`)
+    keep(name, await run(name))
+  }
+}
+render()
+
+async function run(name: string): Promise<Report | SelfTimes> {
+  const benchmark = BENCHMARKS.find((candidate) => candidate.name === name)
+  if (benchmark === undefined) return profileGate({ quick: false })
+  return runBenchmark(benchmark, {
     rounds: ROUNDS,
     quick: false,
     onSkipped: ({ system, why }) => process.stderr.write(`SKIPPED ${system}: ${why}\n`),
   })
-  // Read again each time: someone may be writing on it meanwhile.
-  const text = readFileSync(path, 'utf8')
-  const withTables = between(text, benchmark.name, toMarkdown(report, new Date()))
-  writeFileSync(path, between(withTables, 'machine', machineToMarkdown(report.machine)))
+}
+
+function render(): void {
+  const path = fileURLToPath(new URL('benchmarks.md', DOCS))
+  let text = readFileSync(path, 'utf8')
+  mkdirSync(new URL('charts/', DOCS), { recursive: true })
+  let newest: Kept<Report> | undefined
+  for (const { name } of BENCHMARKS) {
+    const kept = keptOf<Report>(name)
+    if (kept === undefined) continue
+    const report = kept.measured
+    writeFileSync(new URL(`charts/${name}.svg`, DOCS), toSvg(report))
+    const chart = `![${name}: ${report.unit}](charts/${name}.svg)`
+    text = between(text, name, `${chart}\n\n${toMarkdown(report, new Date(kept.date))}`)
+    if (newest === undefined || kept.date > newest.date) newest = kept
+  }
+  if (newest !== undefined) text = between(text, 'machine', machineToMarkdown(newest.measured.machine))
+  const profile = keptOf<SelfTimes>(PROFILE)
+  if (profile !== undefined) text = between(text, PROFILE, profileToMarkdown(profile.measured))
+  writeFileSync(path, text)
+}
+
+function keep(name: string, measured: Report | SelfTimes): void {
+  mkdirSync(RESULTS, { recursive: true })
+  const kept = { date: new Date().toISOString(), measured }
+  writeFileSync(new URL(`${name}.json`, RESULTS), `${JSON.stringify(kept, null, 2)}\n`)
+}
+
+function keptOf<T>(name: string): Kept<T> | undefined {
+  const url = new URL(`${name}.json`, RESULTS)
+  return existsSync(url) ? (JSON.parse(readFileSync(url, 'utf8')) as Kept<T>) : undefined
 }
 
 /** Replaces what stands between the two marks. */
@@ -38,6 +90,6 @@ function between(text: string, mark: string, content: string): string {
   const end = `<!-- /${mark} -->`
   const from = text.indexOf(start)
   const to = text.indexOf(end)
-  if (from === -1 || to < from) throw new Error(`${path} lacks ${start} and ${end}`)
+  if (from === -1 || to < from) throw new Error(`docs/benchmarks.md lacks ${start} and ${end}`)
   return `${text.slice(0, from)}${start}\n\n${content}\n\n${text.slice(to)}`
 }

@@ -14,6 +14,10 @@ describe('readArguments', () => {
     expect(command).toEqual({ kind: 'run', name: 'verify', json: true, quick: true, rounds: 50 })
   })
 
+  test('reads which systems are wanted', () => {
+    expect(readArguments(['check', '--only', 'redis'], names)).toMatchObject({ kind: 'run', only: 'redis' })
+  })
+
   test('lists without any argument, and helps when asked', () => {
     expect(readArguments([], names)).toEqual({ kind: 'list' })
     expect(readArguments(['check', '--help'], names)).toEqual({ kind: 'help' })

@@ -1,7 +1,7 @@
 /** The benchmarks as they are run: over the command line, small. Nothing here asserts a speed. */
 import { type ChildProcess, spawn } from 'node:child_process'
 import { existsSync, readdirSync, readFileSync } from 'node:fs'
-import { chmod, mkdtemp, rm } from 'node:fs/promises'
+import { chmod, mkdtemp, rm, symlink } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath } from 'node:url'
@@ -9,6 +9,7 @@ import { afterEach, beforeEach, describe, expect, test } from 'vitest'
 import { until } from '../../packages/rescind/test/support/until.js'
 import { BENCHMARKS } from '../src/benchmarks.js'
 import { postgresVersion } from '../src/postgres-server.js'
+import { profileGate, profileToMarkdown } from '../src/profile.js'
 
 const root = fileURLToPath(new URL('../../', import.meta.url))
 const main = fileURLToPath(new URL('../src/main.ts', import.meta.url))
@@ -20,6 +21,9 @@ beforeEach(async () => {
   temporaryDir = await mkdtemp(join(tmpdir(), 'rescind-bench-'))
   // PostgreSQL, which does not run as root, must be able to reach its folder in it.
   await chmod(temporaryDir, 0o755)
+  // What tsx has compiled before serves here too.
+  const cache = `tsx-${process.getuid?.() ?? ''}`
+  if (existsSync(join(tmpdir(), cache))) await symlink(join(tmpdir(), cache), join(temporaryDir, cache))
 })
 
 afterEach(() => rm(temporaryDir, { recursive: true, force: true }))
@@ -52,36 +56,79 @@ const run = (...args: string[]) => start(args).ended
 /** What a run has left in its temporary folder; tsx keeps its own cache there. */
 const leftovers = () => readdirSync(temporaryDir).filter((name) => !/^tsx-|^node-/.test(name))
 
+interface ResultOfRun {
+  system: string
+  median: number
+  min: number
+  max: number
+  cpu?: number
+  serverCpu?: number
+  figures?: Record<string, { median: number }>
+}
+
+/** What shows that a system did its work. Never a time. */
+const PROOFS: Record<string, (system: string, figure: (name: string) => number) => void> = {
+  check: (system, figure) => {
+    if (/^(string-set|bare-probe|pg)/.test(system)) return
+    const isAsked = /^(ioredis|rescind-strict|node-redis)/.test(system) && !system.endsWith('cache-hit')
+    expect(figure('redisChecks'), `questions to Redis of ${system}`).toBe(isAsked ? 1 : 0)
+  },
+  gate: (system, figure) => {
+    if (/^(jose|fast-jwt)/.test(system)) return
+    expect(figure('redisChecks'), `questions to Redis of ${system}`).toBe(
+      system.startsWith('rescind') ? 0 : 1,
+    )
+  },
+  http: (system, figure) => {
+    const checks = figure('redisChecksPerRequest')
+    if (system.endsWith('naive')) expect(checks).toBeGreaterThanOrEqual(1)
+    // A machine that stops the process for a second makes its replica stale; then it asks.
+    else expect(checks).toBeLessThan(0.1)
+    if (system.endsWith('rescind')) expect(figure('redisPollsPerSecond')).toBeGreaterThan(0)
+  },
+  propagation: (_, figure) => expect(figure('refusals')).toBeGreaterThanOrEqual(2),
+  bootstrap: (_, figure) => expect(figure('entries')).toBeGreaterThanOrEqual(1000),
+  fanout: (system, figure) => {
+    if (!system.startsWith('replicas-0')) expect(figure('commandsPerSecond')).toBeGreaterThan(0)
+  },
+}
+
+/** Where a part shows as much as the whole. */
+const ONLY: Record<string, string> = { fanout: 'at 100/s' }
+
 describe.each(BENCHMARKS)('the benchmark $name', ({ name, unit, comparisons }) => {
   test(
     'prints one JSON object with a result for every system and every ratio',
     async () => {
-      const { code, stdout, stderr } = await run(name, '--quick', '--json')
+      const only = ONLY[name] ?? ''
+      const { code, stdout, stderr } = await run(name, '--quick', '--rounds', '1', '--json', '--only', only)
       expect(stderr, 'standard error').toSatisfy((text: string) =>
         /^(bench: SKIPPED pg-50: .*\n)?$/.test(text),
       )
       expect(code).toBe(0)
       const report = JSON.parse(stdout)
-      expect(report).toMatchObject({ name, unit, quick: true, rounds: 2 })
+      expect(report).toMatchObject({ name, unit, quick: true, rounds: 1 })
 
       const skipped = report.skipped.map(({ system }: { system: string }) => system)
       // Only where there is no PostgreSQL may a system be absent, and never in silence.
       expect(skipped.filter((system: string) => system !== 'pg-50')).toEqual([])
       expect(stderr.includes('SKIPPED')).toBe(skipped.length > 0)
 
-      const wanted = comparisons.filter(([peer]) => !skipped.includes(peer))
+      const wanted = comparisons.filter(([peer]) => !skipped.includes(peer) && peer.includes(only))
       expect(Object.keys(report.ratios)).toEqual(wanted.map(([peer, ours]) => `${peer}/${ours}`))
       for (const value of [...Object.values(report.ratios), ...Object.values(report.cpuRatios)]) {
         expect(value).toSatisfy(isPositive)
       }
 
-      const systems = report.results.map(({ system }: { system: string }) => system)
+      const results = report.results as ResultOfRun[]
+      const systems = results.map(({ system }) => system)
       expect(new Set(systems).size).toBe(systems.length)
       for (const system of wanted.flat()) expect(systems).toContain(system)
-      for (const { median, min, max, cpu = 1, serverCpu = 1 } of report.results) {
+      for (const { system, median, min, max, cpu = 1, serverCpu = 1, figures = {} } of results) {
         for (const value of [median, min, max, cpu, serverCpu]) expect(value).toSatisfy(isPositive)
         expect(min).toBeLessThanOrEqual(median)
         expect(median).toBeLessThanOrEqual(max)
+        PROOFS[name]?.(system, (figure) => figures[figure]?.median ?? NaN)
       }
       expect(report.machine).toMatchObject({ node: process.version })
       expect(report.machine.versions).toHaveProperty('rescind')
@@ -90,6 +137,18 @@ describe.each(BENCHMARKS)('the benchmark $name', ({ name, unit, comparisons }) =
     runTimeoutMs,
   )
 })
+
+test(
+  'the profile of the gate says in which functions the time is spent',
+  async () => {
+    const times = await profileGate({ quick: true })
+    const sum = times.reduce((total, { percent }) => total + percent, 0)
+    expect(sum).toBeCloseTo(100, 5)
+    expect(times.some(({ place }) => place.includes('rescind/dist/'))).toBe(true)
+    expect(profileToMarkdown(times)).toMatch(/^\| function \| where \| self time \|\n/)
+  },
+  runTimeoutMs,
+)
 
 describe('the command line', () => {
   test('lists the benchmarks when none is named', async () => {
@@ -102,7 +161,7 @@ describe('the command line', () => {
   test('explains its options', async () => {
     const { code, stdout } = await run('--help')
     expect(code).toBe(0)
-    for (const option of ['--json', '--rounds', '--quick']) expect(stdout).toContain(option)
+    for (const option of ['--json', '--rounds', '--quick', '--only']) expect(stdout).toContain(option)
   })
 
   test.each([[['nothing']], [['check', '--fast']], [['check', '--rounds', '51']]])(
@@ -110,15 +169,15 @@ describe('the command line', () => {
     async (args) => {
       const { code, stdout, stderr } = await run(...args)
       expect({ code, stdout }).toEqual({ code: 2, stdout: '' })
-      expect(stderr).toMatch(/^bench: [^\n]*check, verify, memory[^\n]*\n$/)
+      expect(stderr).toMatch(/^bench: [^\n]*check, gate, http, [^\n]*memory[^\n]*\n$/)
     },
   )
 
   test('prints a table with a ratio below it when JSON is not asked for', async () => {
-    const { stdout } = await run('memory', '--quick', '--rounds', '1')
-    expect(stdout).toMatch(/^memory: bytes per revocation in Redis, median of 1 rounds/)
-    expect(stdout).toMatch(/^rescind +\d/m)
-    expect(stdout).toMatch(/^jti-key\/rescind +\d/m)
+    const { stdout } = await run('memory', '--quick', '--only', 'node-')
+    expect(stdout).toMatch(/^memory: bytes per revocation, median of 2 rounds/)
+    expect(stdout).toMatch(/^node-rescind +\d/m)
+    expect(stdout).toMatch(/^node-map\/node-rescind +\d/m)
   })
 })
 
@@ -128,12 +187,12 @@ describe.skipIf(!existsSync('/proc/self/task'))('a run that is ended', async () 
   /** The servers run, with their own children, and so do several systems. */
   const isComplete = (lines: string[]) =>
     wanted.every((pattern) => lines.some((line) => pattern.test(line))) &&
-    lines.filter((line) => /worker\.ts/.test(line)).length >= 5
+    lines.filter((line) => /child-main\.ts .*worker\.ts/.test(line)).length >= 5
 
   test.each(['SIGINT', 'SIGKILL'] as const)(
     'by %s in the middle leaves no process',
     async (signal) => {
-      const { child, ended } = start(['check', '--quick', '--rounds', '50'])
+      const { child, ended } = start(['check', '--quick', '--rounds', '50', '--only=-50'])
       const pid = child.pid as number
       const tree = await until(
         () => {

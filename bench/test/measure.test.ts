@@ -1,6 +1,6 @@
 import { describe, expect, test } from 'vitest'
 import type { Measured } from '../src/benchmark.js'
-import { measureInTurn, type Skipped } from '../src/measure.js'
+import { measureInTurn, type Result, type Skipped } from '../src/measure.js'
 
 const lower = { better: 'lower', comparisons: [['peer', 'ours']] } as const
 
@@ -59,6 +59,21 @@ describe('measureInTurn', () => {
     const { results, cpuRatios } = await run([withCpu('ours', 4), withCpu('peer', 6)], 1)
     expect(cpuRatios).toEqual({ 'peer/ours': 1.5 })
     expect(results[0]).toMatchObject({ cpu: 4, serverCpu: 2 })
+  })
+
+  test('reports what else was counted, each with its spread, and what follows from the results', async () => {
+    let round = 0
+    const counting: Measured = {
+      ...fake('ours', [1]),
+      measure: async () => ({ ours: { value: 1, figures: { calls: round++, p99Ms: 5 } } }),
+    }
+    const derive = (results: readonly Result[]) => ({ thrice: (results[0]?.median ?? 0) * 3 })
+    const { results, derived } = await run([counting], 3, { ...lower, derive })
+    expect(results[0]?.figures).toEqual({
+      calls: { median: 1, min: 0, max: 2 },
+      p99Ms: { median: 5, min: 5, max: 5 },
+    })
+    expect(derived).toEqual({ thrice: 3 })
   })
 
   test('writes the ratio of rates the other way round', async () => {

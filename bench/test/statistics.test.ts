@@ -1,5 +1,5 @@
 import { describe, expect, test } from 'vitest'
-import { median, ratio, rotated, rounded } from '../src/statistics.js'
+import { median, quantile, ratio, rotated, rounded } from '../src/statistics.js'
 
 describe('median', () => {
   test('is the middle of an odd number of values, in whatever order they come', () => {
@@ -20,6 +20,12 @@ describe('median', () => {
   test('of nothing is an error, and no NaN that slips into a report', () => {
     expect(() => median([])).toThrow(RangeError)
   })
+})
+
+test('quantile is the smallest value that so many do not exceed', () => {
+  const values = [5, 1, 4, 2, 3]
+  expect([0, 0.2, 0.5, 0.99, 1].map((share) => quantile(values, share))).toEqual([1, 1, 3, 5, 5])
+  expect(() => quantile([], 0.5)).toThrow(RangeError)
 })
 
 describe('ratio', () => {

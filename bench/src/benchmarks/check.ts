@@ -1,36 +1,59 @@
-/** `check`: one look-up in the store for every token, ours against the usual hand-made lists. */
+/** `check`: is this token revoked? From our replica, from the store, and from the usual hand-made lists. */
 import { RedisServer } from '../../../packages/rescind/test/support/redis-server.js'
 import type { Benchmark } from '../benchmark.js'
+import { fillJtiKeys, fillLog, FOUR_SHAPES } from '../fill.js'
 import { PostgresServer } from '../postgres-server.js'
-import { RedisCpu } from '../redis-cpu.js'
-import { seedFourShapes, seedRawTokens, seedTokens } from '../seed.js'
+import { RedisStats } from '../redis-stats.js'
+import { seedRawTokens, seedTokens } from '../seed.js'
 import type { Shared } from '../system.js'
-import { NAMESPACE_FOUR_SHAPES, NAMESPACE_ONE_SHAPE, systems } from '../systems/check.js'
-import { workerSystem } from '../worker-process.js'
+import { systems } from '../systems/check.js'
+import { NAMESPACES, RECORDED_COUNT_FIELD } from '../systems/check/shared.js'
+import { workerSystem } from '../worker-system.js'
+
+const IN_PROCESS = ['string-set', 'bare-probe', 'bare-probe-dependent'] as const
 
 export const check: Benchmark = {
   name: 'check',
-  summary: 'is a token revoked? A strict check in the store, 10,000 revocations stored',
+  summary: 'is a token revoked? A million revocations in use, and ten million',
   unit: 'microseconds per check',
   better: 'lower',
   comparisons: [
-    ['ioredis-1', 'rescind-1'],
-    ['ioredis-50', 'rescind'],
-    ['ioredis-autopipeline-50', 'rescind'],
-    ['ioredis-jti-autopipeline-50', 'rescind'],
-    ['pg-50', 'rescind'],
-    // 1 in flight against 50: what a service gains that asked one after another. Not like for like.
-    ['ioredis-1', 'rescind'],
+    ...Object.keys(systems)
+      .filter(
+        (name) => /^(ioredis|node-redis|pg)-/.test(name) || (IN_PROCESS as readonly string[]).includes(name),
+      )
+      .map((peer) => [peer, 'rescind'] as const),
+    ['string-set', 'rescind-known'],
+    ['bare-probe', 'rescind-known'],
+    ['bare-probe-dependent', 'rescind-known'],
+    ['bare-probe-10m', 'rescind-known-10m'],
+    ['bare-probe-dependent-10m', 'rescind-known-10m'],
+    ['ioredis-1', 'rescind-strict-1'],
+    ['ioredis-50', 'rescind-strict-50'],
+    ['ioredis-autopipeline-50', 'rescind-strict-50'],
+    ['pg-50', 'rescind-strict-50'],
   ],
   systems: async ({ scope, quick }) => {
-    const revocations = quick ? 500 : 10_000
+    const revocations = quick ? 5000 : 1_000_000
+    const revocationsLarge = quick ? 20_000 : 10_000_000
+    const recorded = quick ? 200 : 10_000
     const redis = await RedisServer.start()
     scope.defer(() => redis.stop())
-    const redisCpu = new RedisCpu(scope, redis.url)
-    await seedTokens(redis.url, NAMESPACE_ONE_SHAPE, revocations)
-    await seedFourShapes(redis.url, NAMESPACE_FOUR_SHAPES, revocations)
-    await seedRawTokens(redis.url, revocations)
-    const ofRedis = (): Shared => ({ redisUrl: redis.url, revocations })
+    const redisStats = new RedisStats(scope, redis.url)
+    const { url } = redis
+    await fillLog({ url, namespace: NAMESPACES.normal, count: revocations })
+    await fillLog({ url, namespace: NAMESPACES.fourShapes, count: revocations, shapes: FOUR_SHAPES })
+    await fillLog({ url, namespace: NAMESPACES.large, count: revocationsLarge })
+    await fillJtiKeys(url, revocations)
+    await seedTokens(url, NAMESPACES.normal, recorded)
+    await seedRawTokens(url, recorded)
+    const ofRedis = (): Shared => ({
+      redisUrl: url,
+      revocations,
+      revocationsLarge,
+      known: quick ? 500 : 40_000,
+      [RECORDED_COUNT_FIELD]: recorded,
+    })
     const ofPostgres = async (): Promise<Shared> => {
       const postgres = await PostgresServer.start(scope)
       await postgres.run(`
@@ -42,15 +65,14 @@ export const check: Benchmark = {
       return { postgresUrl: postgres.url }
     }
     return Object.keys(systems).map((system) => {
-      const module = new URL('../systems/check.ts', import.meta.url)
       const isPostgres = system.startsWith('pg')
       return workerSystem({
         scope,
         system,
-        module,
+        module: new URL('../systems/check.ts', import.meta.url),
         quick,
         shared: isPostgres ? ofPostgres : ofRedis,
-        redisCpu: isPostgres ? undefined : redisCpu,
+        redisStats: /^(ioredis|node-redis|rescind)/.test(system) ? redisStats : undefined,
       })
     })
   },

@@ -5,7 +5,7 @@
  * A token that was verified before and a fresh replica make it answer at once: no promise, no I/O, nothing made
  * that grows with the token. It never throws for a request: whatever fails is a denial.
  */
-import type { Claims, Subject } from './core/target.js'
+import type { Claims } from './core/target.js'
 import { own } from './core/target.js'
 import { throwProblems } from './config.js'
 import { type Denial, type DenialCode, type DenialContext, makeDenial } from './denial.js'
@@ -176,9 +176,11 @@ export class Gate {
    * Resolves when a token that was let through is revoked or ends: the moment to close a connection that lives on.
    * With `undefined` when the signal is aborted or the manager closed. Takes the gate's `auth`, or claims.
    */
-  onRevoked(token: Subject | Claims, options: { signal?: AbortSignal | undefined } = {}): Promise<LiveEnd> {
-    const subject = token instanceof VerifiedToken ? token : { claims: token as Claims }
-    return this.manager.onRevoked(subject, options.signal)
+  onRevoked(
+    token: VerifiedToken | Claims,
+    options: { signal?: AbortSignal | undefined } = {},
+  ): Promise<LiveEnd> {
+    return this.manager.onRevoked(token, options.signal)
   }
 
   /** What was verified before under exactly these credentials. */

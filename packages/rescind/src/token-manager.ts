@@ -154,7 +154,12 @@ export class TokenManager {
     this.#live = new LiveTokens({
       replica: this.replica,
       now: () => this.now(),
-      endOf: (subject) => (expOf(subject) ?? Infinity) + this.settings.clockToleranceSeconds,
+      // As the gate sees it: no token is older than `lifetimeMaxSeconds`.
+      endOf: (subject) => {
+        const iat = own(subject.claims, 'iat')
+        const oldest = typeof iat === 'number' ? iat + this.settings.lifetimeMaxSeconds : Infinity
+        return Math.min(expOf(subject) ?? Infinity, oldest) + this.settings.clockToleranceSeconds
+      },
     })
   }
 
@@ -233,7 +238,7 @@ export class TokenManager {
    * `consistency: 'strict'`. A failure of the store is `unknown`, never `clear`. Throws `ERR_CLAIM_INVALID` for a
    * claim that cannot be compared in full.
    */
-  async check(token: string | Subject | Claims, options: CheckOptions = {}): Promise<CheckResult> {
+  async check(token: string | VerifiedToken | Claims, options: CheckOptions = {}): Promise<CheckResult> {
     let subject: Subject
     if (typeof token === 'string') {
       try {
@@ -244,19 +249,13 @@ export class TokenManager {
         throw cause
       }
     } else {
-      subject = token instanceof VerifiedToken ? token : { claims: token as Claims }
-    }
-    if (typeof subject.claims !== 'object' || subject.claims === null) {
-      throw new RescindError(
-        'ERR_OPTION_INVALID',
-        'check takes a token, the auth that the gate gave, or claims',
-      )
+      subject = subjectOf(token)
     }
     if (options.consistency !== 'strict') {
-      const result = this.checkNow(subject, options.stalenessMaxMs)
+      const result = this.#checkNow(subject, options.stalenessMaxMs)
       if (result !== undefined) return result
     }
-    return this.checkStore(subject)
+    return this.#checkStore(subject)
   }
 
   /**
@@ -265,20 +264,26 @@ export class TokenManager {
    * old that is: such an answer can only be too strict, by a restore that has not arrived. `revocation` has no
    * reason and no actor: those are in the store.
    */
-  checkNow(subject: Subject, stalenessMaxMs = this.settings.stalenessMaxMs): CheckResult | undefined {
+  checkNow(token: VerifiedToken | Claims, stalenessMaxMs?: number): CheckResult | undefined {
+    return this.#checkNow(subjectOf(token), stalenessMaxMs)
+  }
+
+  /** The same from the store itself, within its deadline. */
+  checkStore(token: VerifiedToken | Claims): Promise<CheckResult> {
+    return this.#checkStore(subjectOf(token))
+  }
+
+  #checkNow(subject: Subject, stalenessMaxMs = this.settings.stalenessMaxMs): CheckResult | undefined {
     const { replica } = this
     if (replica === undefined) return undefined
     const now = this.now()
     replica.start()
+    // A token is asked about again; claims are as good as new each time.
+    if (subject instanceof VerifiedToken) replica.remember(subject)
     const revocation = replica.find(subject, now)
     if (revocation !== undefined) return { status: 'revoked', revocation }
     if (replica.stalenessMs > stalenessMaxMs) return undefined
     return replica.isUnnamed(subject) ? { status: 'unknown', cause: unnamed() } : CLEAR
-  }
-
-  /** The same from the store itself, within its deadline. */
-  checkStore(subject: Subject): Promise<CheckResult> {
-    return this.#check(subject)
   }
 
   /**
@@ -312,16 +317,16 @@ export class TokenManager {
    * Resolves when the token is revoked or has ended, for connections that outlive a request; with `undefined` when
    * the signal is aborted or the manager closed. Throws `ERR_OPTION_INVALID` without a replica.
    */
-  onRevoked(subject: Subject, signal?: AbortSignal): Promise<LiveEnd> {
+  async onRevoked(token: VerifiedToken | Claims, signal?: AbortSignal): Promise<LiveEnd> {
     if (this.#live === undefined || this.replica === undefined) {
       throw new RescindError('ERR_OPTION_INVALID', 'onRevoked needs the replica: do not set replica to false')
     }
     this.replica.start()
-    return this.#live.watch(subject, signal)
+    return this.#live.watch(subjectOf(token), signal)
   }
 
   /** True when revoked, false when clear. Throws the cause when it cannot be told: never `false` for a failure. */
-  async isRevoked(token: string | Subject | Claims, options: CheckOptions = {}): Promise<boolean> {
+  async isRevoked(token: string | VerifiedToken | Claims, options: CheckOptions = {}): Promise<boolean> {
     const result = await this.check(token, options)
     if (result.status === 'unknown') throw result.cause
     return result.status === 'revoked'
@@ -399,7 +404,7 @@ export class TokenManager {
     await this.store.close()
   }
 
-  async #check(subject: Subject): Promise<CheckResult> {
+  async #checkStore(subject: Subject): Promise<CheckResult> {
     let isNameless = false
     let held: readonly Held[]
     try {
@@ -473,6 +478,15 @@ const CLEAR: CheckResult = { status: 'clear' }
 const ACK_LEVELS: ReadonlySet<string> = new Set<AckLevel>(['accepted', 'replicated', 'everywhere'])
 /** How soon `ready` tries again, in milliseconds. */
 const READY_RETRY_MS = 50
+
+function subjectOf(token: VerifiedToken | Claims): Subject {
+  if (token instanceof VerifiedToken) return token
+  if (typeof token === 'object' && token !== null) return { claims: token }
+  throw new RescindError(
+    'ERR_OPTION_INVALID',
+    'a check takes a token, the auth that the gate gave, or claims',
+  )
+}
 
 function unnamed(): RescindError {
   return new RescindError(

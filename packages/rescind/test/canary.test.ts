@@ -67,9 +67,14 @@ it('the search itself finds a token in a key, a value and a hash, so a clean res
   await redis.set('value', `x${token.split('.')[2]}`)
   await redis.hset('hash', 'field', token)
   await redis.set('clean', '1')
+  // What a careless caller puts into a reason is packed, and found all the same.
+  const manager = new TokenManager({ store: new RedisStore(new RedisConnection({ url: server.url })) })
+  await manager.revoke({ sub: 'a' }, { reason: `x${token.split('.')[2]}` })
+  await manager.close()
   expect((await keysWithTokens(redis)).map((key) => key.slice(0, 5)).sort()).toEqual([
     'block',
     'hash',
+    'resci',
     'value',
   ])
   redis.disconnect()

@@ -1,5 +1,5 @@
 /**
- * The packed change log: fixed records of 32 bytes in segments of about 1 MiB, so that a byte offset is a
+ * The packed change log: fixed records of 32 bytes in segments of 1.25 MiB, so that a byte offset is a
  * position and the log is the snapshot too.
  *
  * Record (little-endian): digest 16, end 4, issuedBefore 4, at 4, operation and version 1, chain check 3.
@@ -12,8 +12,11 @@ import { type Digest, digestFromBytes, digestToBytes } from './digest.js'
 import { RescindError } from '../errors.js'
 
 export const RECORD_BYTES = 32
-/** 32,767 records and the header: 1 MiB. */
-export const SEGMENT_BYTES_MAX = 1024 * 1024
+/**
+ * 40,958 records and the header. Redis doubles a growing string, and its allocator rounds up: 1.25 MiB is what it
+ * has then, and this is all that fits, so that a record takes 32.003 bytes. A segment of 1 MiB would take as much.
+ */
+export const SEGMENT_BYTES_MAX = 40_959 * RECORD_BYTES
 export const FORMAT_VERSION = 1
 export const OPERATION_REVOKE = 1
 export const OPERATION_RESTORE = 2

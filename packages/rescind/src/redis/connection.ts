@@ -31,13 +31,13 @@ export interface RedisEvent {
 
 /** The client of a role, with the scripts. */
 export type RedisClient = (Redis | Cluster) & {
-  rescindChange(...keysAndArguments: (string | number | Buffer)[]): Promise<ChangeReply>
+  rescindChangeBuffer(...keysAndArguments: (string | number | Buffer)[]): Promise<ChangeReply>
   rescindShape(...keysAndArguments: (string | number)[]): Promise<number>
   rescindAnnounce(...keysAndArguments: string[]): Promise<number>
 }
 
 /** Whether something changed, the record as it stands, and where the log ends: epoch, segment, size, chain. */
-export type ChangeReply = [number, string | null, string, string, string, string]
+export type ChangeReply = [number, Buffer | null, Buffer, Buffer, Buffer, Buffer]
 
 /** The longest wait before the next attempt to connect, so that recovery takes under two seconds. */
 const RETRY_DELAY_MAX_MS = 500

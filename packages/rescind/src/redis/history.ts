@@ -1,5 +1,5 @@
 /**
- * The change log for people: its packed records, joined with the readable records that they speak of.
+ * The change log for people: its packed records, joined with the records by key that they speak of.
  */
 import { chainNext, type LogRecord, readRecord, RECORD_BYTES } from '../core/record.js'
 import { type Entry, type Revocation, toRevocation } from '../core/revocation.js'
@@ -75,10 +75,10 @@ export async function rowsOf(client: RedisClient, partition: Partition, bytes: B
     records.push(readRecord(bytes, offset))
   }
   if (records.length === 0) return []
-  const texts = await client.mget(...records.map(({ digest }) => partition.recordKey(digest)))
+  const stored = await client.mgetBuffer(records.map(({ digest }) => partition.recordKey(digest)))
   return records.map((record, i) => {
-    const text = texts[i] ?? null
-    return { record, stored: text === null ? undefined : parseRecord(text) }
+    const value = stored[i] ?? null
+    return { record, stored: value === null ? undefined : parseRecord(value) }
   })
 }
 

@@ -9,8 +9,9 @@
  * Expiry is relative (`end` minus the caller's clock), so a server with another clock removes nothing early.
  */
 import { CHAIN_FACTOR, FORMAT_VERSION, RECORD_BYTES, SEGMENT_BYTES_MAX } from '../core/record.js'
-import { ENTRIES_MAX, PRUNE_GRACE_SECONDS } from '../core/revocation.js'
+import { ANY_TIME, ENTRIES_MAX, PRUNE_GRACE_SECONDS } from '../core/revocation.js'
 import { SHAPES_MAX } from '../stores/store.js'
+import { RECORD_LAYOUT } from './record.js'
 
 /** The doorbell rings at most once in so many milliseconds, and less often where many nodes listen. */
 const BELL_PERIOD_MS = 100
@@ -20,7 +21,7 @@ const BELL_NODES_PER_MS = 4
 /** The keys that the script is given, in order. All carry the partition's hash tag. */
 export const CHANGE_KEYS = ['record', 'meta', 'shapes', 'log'] as const
 
-/** The arguments of the script, in order. `digest` is 16 raw bytes; the rest is text. */
+/** The arguments of the script, in order. `digest`, `target` and `details` are bytes; the rest is text. */
 export interface ChangeArguments {
   readonly operation: number
   readonly now: number
@@ -30,8 +31,10 @@ export interface ChangeArguments {
   readonly epoch: string
   /** Empty where the shapes are registered apart. */
   readonly shape: string
-  readonly target: string
-  readonly details: string
+  /** As `packTarget` makes it; the script only keeps it. */
+  readonly target: Buffer
+  /** As `packDetails` makes it. */
+  readonly details: Buffer
   /** How many partitions the writer thinks there are. */
   readonly partitions: number
   /** The channel of the doorbell. */
@@ -124,6 +127,93 @@ return 1
 `
 
 /**
+ * Lua: reads and writes records as `record.ts` describes them. Of texts it knows only where they end; `restOf` is
+ * the length of a text behind its head.
+ */
+const RECORD = `
+local function restOf(bytes, place)
+  local head = string.byte(bytes, place)
+  if head < 128 then return head end
+  if head < 192 then return 1 + (head - 128) * 256 + string.byte(bytes, place + 1) end
+  return head == 192 and 16 or head == 193 and 32 or 0
+end
+local function hasFlag(byte, flag) return byte % (2 * flag) >= flag end
+local function readTime(bytes, place) return struct.unpack('<I4', bytes, place) end
+
+-- A statement keeps its details as it was given them: their flags, and their texts in one string.
+local function readEntry(bytes, place)
+  local first = string.byte(bytes, place)
+  local entry, before = {}, first % 4
+  entry.at, place = readTime(bytes, place + 1)
+  if hasFlag(first, ${RECORD_LAYOUT.endedEarly}) then
+    entry.finish, place = readTime(bytes, place)
+  else
+    local byte, factor = nil, 1
+    entry.finish = entry.at
+    repeat
+      byte = string.byte(bytes, place)
+      entry.finish, factor, place = entry.finish + byte % 128 * factor, factor * 128, place + 1
+    until byte < 128
+  end
+  if before == ${RECORD_LAYOUT.beforeAny} then
+    entry.before = ${ANY_TIME}
+  elseif before == ${RECORD_LAYOUT.beforeAt} then
+    entry.before = entry.at
+  else
+    entry.before, place = readTime(bytes, place)
+  end
+  local start = place
+  entry.flags = 0
+  for _, flag in ipairs({ ${RECORD_LAYOUT.reason}, ${RECORD_LAYOUT.actor} }) do
+    if hasFlag(first, flag) then
+      entry.flags, place = entry.flags + flag, place + 1 + restOf(bytes, place)
+    end
+  end
+  entry.texts = string.sub(bytes, start, place - 1)
+  return entry, place
+end
+
+-- When it was restored, the statements, and the target's bytes.
+local function readRecord(bytes)
+  local first, place, restored, entries = string.byte(bytes, 1), 2, 0, {}
+  if math.floor(first / ${RECORD_LAYOUT.versionStep}) ~= ${FORMAT_VERSION} then error('another version') end
+  if hasFlag(first, ${RECORD_LAYOUT.restored}) then restored, place = readTime(bytes, place) end
+  for i = 1, first % ${RECORD_LAYOUT.restored} do entries[i], place = readEntry(bytes, place) end
+  if place > #bytes then error('it ends too early') end
+  return restored, entries, string.sub(bytes, place)
+end
+
+local function packEntry(entry)
+  local first, finish, before = entry.flags, '', ''
+  if entry.finish < entry.at then
+    first, finish = first + ${RECORD_LAYOUT.endedEarly}, struct.pack('<I4', entry.finish)
+  else
+    local rest = entry.finish - entry.at
+    while rest >= 128 do
+      finish, rest = finish .. string.char(rest % 128 + 128), math.floor(rest / 128)
+    end
+    finish = finish .. string.char(rest)
+  end
+  if entry.before == ${ANY_TIME} then
+    first = first + ${RECORD_LAYOUT.beforeAny}
+  elseif entry.before == entry.at then
+    first = first + ${RECORD_LAYOUT.beforeAt}
+  else
+    first, before = first + ${RECORD_LAYOUT.beforeGiven}, struct.pack('<I4', entry.before)
+  end
+  return string.char(first) .. struct.pack('<I4', entry.at) .. finish .. before .. entry.texts
+end
+
+local function packRecord(restored, entries, target)
+  local first, parts = ${FORMAT_VERSION * RECORD_LAYOUT.versionStep} + #entries, { '', '' }
+  if restored > 0 then first, parts[2] = first + ${RECORD_LAYOUT.restored}, struct.pack('<I4', restored) end
+  parts[1] = string.char(first)
+  for _, entry in ipairs(entries) do parts[#parts + 1] = packEntry(entry) end
+  return table.concat(parts) .. target
+end
+`
+
+/**
  * Returns `[changed, record, epoch, segment, size, chain]`: 1 or 0, the record as it now stands (false when there
  * is none), and where the log ends.
  */
@@ -138,7 +228,7 @@ local GRACE, REVOKE = ${PRUNE_GRACE_SECONDS}, 1
 -- What has ended by both clocks is removed: a node whose clock is fast removes nothing early.
 local earlier = math.min(now, tonumber(redis.call('TIME')[1]))
 local function text(number) return string.format('%.0f', number) end
-${RAW}${USE_SHAPE}
+${RAW}${USE_SHAPE}${RECORD}
 local function answer(changed, value)
   local end_ = redis.call('HMGET', meta, 'epoch', 'segment', 'size', 'chain')
   return { changed, value, end_[1] or '', end_[2] or '0', end_[3] or '0', end_[4] or '0' }
@@ -148,11 +238,10 @@ end
 local restoredAt, held, removed = 0, {}, false
 local current = redis.call('GET', record)
 if current then
-  local version, restored, name = string.match(current, '^(%d+) (%d+) ([^\\n]*)')
-  if version ~= '${FORMAT_VERSION}' then return redis.error_reply('${FORMAT_UNKNOWN_REPLY} ' .. tostring(version)) end
-  restoredAt, target = tonumber(restored), name
-  for at, stop, upTo, words in string.gmatch(current, '\\n(%d+) (%d+) (%d+) ([^\\n]*)') do
-    local entry = { at = tonumber(at), finish = tonumber(stop), before = tonumber(upTo), details = words }
+  local isRead, restored, entries, named = pcall(readRecord, current)
+  if not isRead then return redis.error_reply('${FORMAT_UNKNOWN_REPLY}') end
+  restoredAt, target = restored, named
+  for _, entry in ipairs(entries) do
     if operation ~= REVOKE or entry.finish + GRACE > earlier then held[#held + 1] = entry end
   end
 end
@@ -167,7 +256,8 @@ end
 -- The state as it will be, and what the log will say.
 local at, kept
 if operation == REVOKE then
-  local made = { at = math.max(now, restoredAt + 1), finish = finish, before = before, details = details }
+  local made = { at = math.max(now, restoredAt + 1), finish = finish, before = before }
+  made.flags, made.texts = string.byte(details), string.sub(details, 2)
   kept = {}
   for _, entry in ipairs(held) do
     if covers(entry, made) then return answer(0, current) end
@@ -208,11 +298,7 @@ if operation == REVOKE and shape ~= '' then
 end
 
 -- The record.
-local lines = { '${FORMAT_VERSION} ' .. text(restoredAt) .. ' ' .. target }
-for _, entry in ipairs(kept) do
-  lines[#lines + 1] = text(entry.at) .. ' ' .. text(entry.finish) .. ' ' .. text(entry.before) .. ' ' .. entry.details
-end
-local value = table.concat(lines, '\\n')
+local value = packRecord(restoredAt, kept, target)
 local life = math.max(redis.call('PTTL', record), (finish - now) * 1000)
 redis.call('SET', record, value, 'PX', text(math.max(life, 1)))
 

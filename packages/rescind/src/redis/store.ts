@@ -9,7 +9,7 @@ import { randomBytes } from 'node:crypto'
 import { type Digest, digestToBytes } from '../core/digest.js'
 import { OPERATION_RESTORE, OPERATION_REVOKE, RECORD_BYTES } from '../core/record.js'
 import { EMPTY_STATE, type Entry, type State } from '../core/revocation.js'
-import { type ParsedTarget, type Shape, targetOf } from '../core/target.js'
+import { type ParsedTarget, type Shape } from '../core/target.js'
 import { type Environment, EnvironmentReader, throwProblems } from '../config.js'
 import { RescindError } from '../errors.js'
 import { EventStream } from '../event-stream.js'
@@ -39,7 +39,7 @@ import type { ChangeReply, RedisClient, RedisConnection } from './connection.js'
 import { partitionsDiffer } from './failure.js'
 import { liveRevocation, newest, placesOf, type Row, rowsOf, toChange, Walk } from './history.js'
 import { Partition, type Stretch } from './partition.js'
-import { detailsText, parseRecord, parseShapes, type StoredShapes } from './record.js'
+import { packDetails, packTarget, parseRecord, parseShapes, type StoredShapes } from './record.js'
 import { changeArguments } from './script.js'
 
 export interface RedisStoreOptions {
@@ -70,6 +70,7 @@ const CHANGES_CHUNK_RECORDS = 512
 /** Shapes that one node knows, with those that went out of use in its life. */
 const KNOWN_SHAPES_MAX = 2 * SHAPES_MAX
 const PARTITIONS = [1, 2, 4, 8, 16, 32, 64]
+const NO_DETAILS = Buffer.alloc(1)
 const NO_SHAPES: StoredShapes = { epoch: '', partitions: 0, shapes: [] }
 /** Time-outs in a row that open the circuit, and how often it is tried again. */
 const CIRCUIT = { timeoutsMax: 5, retryMs: 100 }
@@ -142,7 +143,7 @@ export class RedisStore implements Store {
       if (this.#isSpread()) await this.#useShape(client, target.shape, entry.end, now)
       const reply =
         ack === 'accepted'
-          ? await client.rescindChange(...parameters)
+          ? await client.rescindChangeBuffer(...parameters)
           : await this.#writeAndWait(client, parameters)
       return { state: stateOf(reply), position: this.#positionOf(target.digest, reply) }
     })
@@ -150,7 +151,7 @@ export class RedisStore implements Store {
 
   async restore(target: ParsedTarget, options: PutOptions): Promise<boolean> {
     const parameters = this.#changeParameters(OPERATION_RESTORE, target, options.now)
-    const [changed] = await this.#write((client) => client.rescindChange(...parameters))
+    const [changed] = await this.#write((client) => client.rescindChangeBuffer(...parameters))
     return changed === 1
   }
 
@@ -297,11 +298,11 @@ export class RedisStore implements Store {
 
   /** Shapes and records of one moment. */
   async #heldWithShapes(client: RedisClient, digests: readonly Digest[]): Promise<[string | null, Held[]]> {
-    const [shapesText = null, ...texts] = await client.mget(
+    const [shapes, ...records] = await client.mgetBuffer([
       this.#home.key('shapes'),
       ...digests.map((digest) => this.#home.recordKey(digest)),
-    )
-    return [shapesText, heldOf(digests, texts)]
+    ])
+    return [shapes?.toString() ?? null, heldOf(digests, records)]
   }
 
   async #heldApart(client: RedisClient, digests: readonly Digest[]): Promise<Held[]> {
@@ -312,7 +313,7 @@ export class RedisStore implements Store {
     }
     const found = await Promise.all(
       [...groups].map(async ([partition, group]) =>
-        heldOf(group, await client.mget(...group.map((digest) => partition.recordKey(digest)))),
+        heldOf(group, await client.mgetBuffer(group.map((digest) => partition.recordKey(digest)))),
       ),
     )
     return found.flat()
@@ -366,8 +367,8 @@ export class RedisStore implements Store {
         issuedBefore: entry?.issuedBefore ?? 0,
         epoch: newEpoch(),
         shape: this.#isSpread() ? '' : shapeKey(target.shape),
-        target: JSON.stringify(targetOf(target)),
-        details: entry === undefined ? '{}' : detailsText(entry),
+        target: packTarget(target),
+        details: entry === undefined ? NO_DETAILS : packDetails(entry),
         partitions: this.#partitions.length,
         bell: this.#bellChannel,
       }),
@@ -384,9 +385,9 @@ export class RedisStore implements Store {
   async #writeAndWait(client: RedisClient, parameters: (string | number | Buffer)[]): Promise<ChangeReply> {
     const waitMs = Math.max(1, Math.floor(this.#connection.writeTimeoutMs / 2))
     const pipeline = client.pipeline() as ReturnType<RedisClient['pipeline']> & {
-      rescindChange(...parameters: (string | number | Buffer)[]): unknown
+      rescindChangeBuffer(...parameters: (string | number | Buffer)[]): unknown
     }
-    pipeline.rescindChange(...parameters)
+    pipeline.rescindChangeBuffer(...parameters)
     pipeline.wait(this.#replicas, waitMs)
     const results = await pipeline.exec()
     const [change, waited] = results ?? []
@@ -439,7 +440,12 @@ export class RedisStore implements Store {
   #positionOf(digest: Digest, reply: ChangeReply): string {
     const [, , epoch, segment, size, chain] = reply
     const mine = this.#partitionOf(digest)
-    const position = { epoch, segment: Number(segment), offset: Number(size), chain: Number(chain) }
+    const position = {
+      epoch: epoch.toString(),
+      segment: Number(segment),
+      offset: Number(size),
+      chain: Number(chain),
+    }
     return formatPosition(this.#partitions.map((partition) => (partition === mine ? position : undefined)))
   }
 
@@ -475,14 +481,14 @@ function hasOthers(now: StoredShapes, before: StoredShapes): boolean {
   return now.shapes.some((shape) => !known.has(shapeKey(shape)))
 }
 
-function stateOf([, text]: ChangeReply): State {
-  return text === null ? EMPTY_STATE : parseRecord(text).state
+function stateOf([, record]: ChangeReply): State {
+  return record === null ? EMPTY_STATE : parseRecord(record).state
 }
 
-function heldOf(digests: readonly Digest[], texts: readonly (string | null)[]): Held[] {
+function heldOf(digests: readonly Digest[], records: readonly (Buffer | null)[]): Held[] {
   const found: Held[] = []
-  for (const [i, text] of texts.entries()) {
-    if (text !== null) found.push({ digest: digests[i] as Digest, ...parseRecord(text) })
+  for (const [i, record] of records.entries()) {
+    if (record !== null) found.push({ digest: digests[i] as Digest, ...parseRecord(record) })
   }
   return found
 }

@@ -116,11 +116,11 @@ describe.each(HARMS)('while Redis is %s', (_, harm, heal) => {
       await manager.ready()
       await manager.revokeToken(dead)
       expect(await askAll()).toEqual({ closed: 200, strict: 200, stale: 200, staleBriefly: 200, open: 200 })
-      expect(manager.checkNow({ claims: { sub: 'alice' } })).toEqual({ status: 'clear' })
+      expect(manager.checkNow({ sub: 'alice' })).toEqual({ status: 'clear' })
 
       await harm(server, wire)
       // The bound is what it promises; and until then it answers, from memory.
-      await until(() => manager.checkNow({ claims: { sub: 'alice' } }) === undefined, { what: 'staleness' })
+      await until(() => manager.checkNow({ sub: 'alice' }) === undefined, { what: 'staleness' })
       expect(manager.replica?.stalenessMs).toBeGreaterThan(BOUND_MS)
       const before = { ...gate.counts }
       expect(await askAll()).toEqual({ closed: 503, strict: 503, stale: 200, staleBriefly: 503, open: 200 })
@@ -142,7 +142,7 @@ describe.each(HARMS)('while Redis is %s', (_, harm, heal) => {
       await expect(naive.exists('anything')).rejects.toBeInstanceOf(Error)
 
       await heal(server, wire)
-      await until(() => manager.checkNow({ claims: { sub: 'alice' } })?.status === 'clear', {
+      await until(() => manager.checkNow({ sub: 'alice' })?.status === 'clear', {
         what: 'the replica to be fresh again',
         timeoutMs: 10_000,
       })
@@ -172,13 +172,13 @@ it('a revocation made while a node was cut off is known when it is fresh again, 
   try {
     await far.ready()
     wire.isCut = true
-    await until(() => far.checkNow({ claims: { sub: 'a' } }) === undefined, { what: 'staleness' })
+    await until(() => far.checkNow({ sub: 'a' }) === undefined, { what: 'staleness' })
     await near.revoke({ sub: 'mallory' })
     const answers = new Set<string>()
     wire.isCut = false
     await until(
       () => {
-        const answer = far.checkNow({ claims: { sub: 'mallory', iat: 1 } })
+        const answer = far.checkNow({ sub: 'mallory', iat: 1 })
         answers.add(answer?.status ?? 'stale')
         return answer?.status === 'revoked'
       },
@@ -207,14 +207,14 @@ it('a demoted primary is not fresh, and neither is an emptied one until its log 
       for await (const { type } of manager.replica!.events()) events.push(type)
     })()
     await server.command('REPLICAOF', '127.0.0.1', '1')
-    await until(() => manager.checkNow({ claims: { sub: 'a' } }) === undefined, { what: 'staleness' })
+    await until(() => manager.checkNow({ sub: 'a' }) === undefined, { what: 'staleness' })
     await server.command('REPLICAOF', 'NO', 'ONE')
-    await until(() => manager.checkNow({ claims: { sub: 'a' } }) !== undefined, { what: 'freshness' })
+    await until(() => manager.checkNow({ sub: 'a' }) !== undefined, { what: 'freshness' })
     await server.command('FLUSHALL')
     await until(() => events.includes('reread'), { what: 'the loss to be noticed' })
-    await until(() => manager.checkNow({ claims: { sub: 'a' } }) !== undefined, { what: 'freshness' })
+    await until(() => manager.checkNow({ sub: 'a' }) !== undefined, { what: 'freshness' })
     // What this node knew it does not forget.
-    expect(manager.checkNow({ claims: { sub: 'mallory', iat: 1 } })?.status).toBe('revoked')
+    expect(manager.checkNow({ sub: 'mallory', iat: 1 })?.status).toBe('revoked')
     expect(events).toContain('stale')
   } finally {
     await manager.close()

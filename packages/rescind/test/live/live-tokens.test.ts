@@ -13,6 +13,7 @@ import { MemoryStore } from '../../src/stores/memory.js'
 import { TokenManager, type TokenManagerOptions } from '../../src/token-manager.js'
 import { makeIssuer } from '../support/issuer.js'
 import { RedisServer } from '../support/redis-server.js'
+import { until } from '../support/until.js'
 
 const issuer = await makeIssuer('ES256', { clockToleranceSeconds: 0, requiredClaims: ['exp'] })
 const run = promisify(execFile)
@@ -104,19 +105,17 @@ describe('a token that is revoked', () => {
     }
   })
 
-  it('while Redis is away for this node ends when it is back', async () => {
+  it('ends its connection also after Redis was killed and came back', async () => {
     const server = await RedisServer.start({ persistence: true })
     const open = () => new RedisStore(new RedisConnection({ url: server.url }))
     const [here, there] = [makeNode({ store: open() }), makeNode({ store: open() })]
     try {
       await Promise.all([here.manager.ready(), there.manager.ready()])
       const end = here.gate.onRevoked(await here.logIn())
-      // The node itself learns of nothing: only the log can tell it.
       await server.kill()
       await server.restart()
       expect(await stateOf(end)).toBe('pending')
-      await there.manager.ready()
-      await there.manager.revoke({ sub: 'alice' })
+      await until(() => there.manager.revoke({ sub: 'alice' }), { what: 'Redis to be reached again' })
       expect(await end).toBe('revoked')
     } finally {
       for (const manager of managers.splice(0)) await manager.close()
@@ -148,7 +147,7 @@ describe('a token that is revoked', () => {
   it('is matched by any member of an array, and may be given as plain claims', async () => {
     const { manager, gate } = makeNode()
     await manager.ready()
-    const claims = { jti: '1', iat: 1, groups: ['staff', 'admins'] }
+    const claims = { jti: '1', iat: nowSeconds(), groups: ['staff', 'admins'] }
     const [member, stranger] = [
       gate.onRevoked(claims),
       gate.onRevoked({ ...claims, jti: '2', groups: ['staff'] }),
@@ -172,7 +171,11 @@ describe('a token that is revoked', () => {
 describe('what cannot be told is no leave to stay', () => {
   it('claims that cannot be compared end when their shape comes into use', async () => {
     const { manager, gate } = makeNode()
-    const end = gate.onRevoked({ jti: '1', iat: 1, groups: Array.from({ length: 65 }, (_, i) => `g${i}`) })
+    const end = gate.onRevoked({
+      jti: '1',
+      iat: nowSeconds(),
+      groups: Array.from({ length: 65 }, (_, i) => `g${i}`),
+    })
     expect(await stateOf(end)).toBe('pending')
     await manager.revoke({ groups: 'nobody' })
     expect(await stateOf(end)).toBe('revoked')
@@ -184,7 +187,7 @@ describe('what cannot be told is no leave to stay', () => {
     const [claims, auth, named] = [
       gate.onRevoked(nameless.claims),
       gate.onRevoked(nameless),
-      gate.onRevoked({ jti: '1', iat: 1 }),
+      gate.onRevoked({ jti: '1', iat: nowSeconds() }),
     ]
     await manager.revokeToken(await logIn({ jti: undefined, sub: 'bob' }))
     expect(await stateOf(claims)).toBe('revoked')
@@ -229,10 +232,10 @@ describe('a token that ends', () => {
   }
 
   it('is waited for by one timer, however many connections and however far ahead', async () => {
-    const { live, ended, begin, advance } = setUp(100 * 86_400)
+    const { live, ended, begin, advance } = setUp(30 * 86_400)
     for (let i = 0; i < 1000; i++) void begin()
     expect(vi.getTimerCount()).toBe(1)
-    await advance(100 * 86_400 - 2)
+    await advance(30 * 86_400 - 2)
     expect(ended).toEqual([])
     expect(live.size).toBe(1000)
     await advance(3)
@@ -267,8 +270,10 @@ describe('a token that ends', () => {
 
   it('has ended before the watch begins', async () => {
     const { gate } = makeNode({ clockToleranceSeconds: 5 })
-    expect(await stateOf(gate.onRevoked({ jti: '1', iat: 1, exp: nowSeconds() - 6 }))).toBe('expired')
-    const within = gate.onRevoked({ jti: '1', iat: 1, exp: nowSeconds() - 2 })
+    expect(await stateOf(gate.onRevoked({ jti: '1', iat: nowSeconds(), exp: nowSeconds() - 6 }))).toBe(
+      'expired',
+    )
+    const within = gate.onRevoked({ jti: '1', iat: nowSeconds(), exp: nowSeconds() - 2 })
     expect(await stateOf(within)).toBe('pending')
     expect(await within).toBe('expired')
   })
@@ -305,7 +310,7 @@ describe('a watch that nobody needs any more', () => {
     process.on('warning', listener)
     try {
       const ends = Array.from({ length: 100 }, (_, i) =>
-        gate.onRevoked({ jti: String(i), sub: 'alice', iat: 1 }, { signal: over.signal }),
+        gate.onRevoked({ jti: String(i), sub: 'alice', iat: nowSeconds() }, { signal: over.signal }),
       )
       expect(getEventListeners(over.signal, 'abort')).toHaveLength(1)
       await manager.revoke({ sub: 'alice' })
@@ -324,7 +329,7 @@ describe('a watch that nobody needs any more', () => {
       import { MemoryStore } from ${source('stores/memory.ts')}
       import { TokenManager } from ${source('token-manager.ts')}
       const manager = new TokenManager({ store: new MemoryStore() })
-      void manager.onRevoked({ claims: { jti: '1', iat: 1, exp: Date.now() / 1000 + 600 } })
+      void manager.onRevoked({ jti: '1', iat: Date.now() / 1000, exp: Date.now() / 1000 + 600 })
       await manager.ready()
       console.log('done')`
     const { stdout } = await run(
@@ -342,7 +347,7 @@ it('one revocation among 10,000 connections looks at exactly one', async () => {
   const over = new AbortController()
   const ends = Array.from({ length: 10_000 }, (_, i) =>
     gate.onRevoked(
-      { jti: `t${i}`, sub: `user-${i}`, client_id: 'app', iat: 1, exp: nowSeconds() + 600 },
+      { jti: `t${i}`, sub: `user-${i}`, client_id: 'app', iat: nowSeconds(), exp: nowSeconds() + 600 },
       { signal: over.signal },
     ),
   )

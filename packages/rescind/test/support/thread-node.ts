@@ -9,6 +9,6 @@ const manager = new TokenManager({ store: new RedisStore(new RedisConnection({ u
 await manager.ready()
 parentPort?.on('message', (claims: { sub: string } | 'close') => {
   if (claims === 'close') void manager.close().then(() => parentPort?.close())
-  else parentPort?.postMessage(manager.checkNow({ claims: { ...claims, iat: 1 } })?.status ?? 'stale')
+  else parentPort?.postMessage(manager.checkNow({ ...claims, iat: 1 })?.status ?? 'stale')
 })
 parentPort?.postMessage('ready')
