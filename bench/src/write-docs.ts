@@ -2,7 +2,7 @@
  * `npm run docs -w @rescind/bench -- [NAME…]`: runs benchmarks, all unless some are named, and keeps what they
  * measured in `results/NAME.json`; `profile` is the CPU profile of the gate. Then, from all results that there
  * are, it writes the tables of `docs/benchmarks.md` anew, between `<!-- NAME -->` and `<!-- /NAME -->`, and draws
- * `docs/charts/NAME.svg`. With `--render` it runs nothing.
+ * `docs/charts/NAME.svg`. With `--render` it runs nothing; `--rounds=N` in place of 5.
  */
 import { existsSync, mkdirSync, readFileSync, writeFileSync } from 'node:fs'
 import { fileURLToPath } from 'node:url'
@@ -12,7 +12,7 @@ import { profileGate, profileToMarkdown, type SelfTimes } from './profile.js'
 import { machineToMarkdown, type Report, toMarkdown } from './report.js'
 import { runBenchmark } from './run.js'
 
-const ROUNDS = 7
+const ROUNDS = 5
 const PROFILE = 'profile'
 const DOCS = new URL('../../docs/', import.meta.url)
 const RESULTS = new URL('../results/', import.meta.url)
@@ -26,7 +26,8 @@ interface Kept<T> {
 
 const args = process.argv.slice(2)
 const isRenderOnly = args.includes('--render')
-const names = args.filter((name) => name !== '--render')
+const rounds = Number(args.find((arg) => arg.startsWith('--rounds='))?.slice('--rounds='.length) ?? ROUNDS)
+const names = args.filter((name) => !name.startsWith('--'))
 const all = [...BENCHMARKS.map(({ name }) => name), PROFILE]
 const unknown = names.filter((name) => !all.includes(name))
 if (unknown.length > 0) {
@@ -47,7 +48,7 @@ async function run(name: string): Promise<Report | SelfTimes> {
   const benchmark = BENCHMARKS.find((candidate) => candidate.name === name)
   if (benchmark === undefined) return profileGate({ quick: false })
   return runBenchmark(benchmark, {
-    rounds: ROUNDS,
+    rounds,
     quick: false,
     onSkipped: ({ system, why }) => process.stderr.write(`SKIPPED ${system}: ${why}\n`),
   })

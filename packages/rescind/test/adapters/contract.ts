@@ -362,6 +362,10 @@ class AwayStore extends MemoryStore {
   override async find(): Promise<never> {
     throw new RescindError('ERR_STORE_UNAVAILABLE', 'the store is away')
   }
+
+  override async readLog(): Promise<never> {
+    throw new RescindError('ERR_STORE_UNAVAILABLE', 'the store is away')
+  }
 }
 
 export function makeGate(
