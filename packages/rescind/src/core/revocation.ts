@@ -99,9 +99,12 @@ export function revoke(state: State, wanted: Entry, now: number): { state: State
   }
 }
 
-/** The state after a restore: every statement made so far is void. Undefined when there was none. */
+/**
+ * The state after a restore: every statement made so far is void. Undefined when there was none, or none that
+ * ended less than the grace ago: what a store still happens to hold beyond that makes no difference.
+ */
 export function restore(state: State, now: number): State | undefined {
-  if (state.entries.length === 0) return undefined
+  if (!state.entries.some((entry) => entry.end + PRUNE_GRACE_SECONDS > now)) return undefined
   const restoredAt = state.entries.reduce((latest, entry) => Math.max(latest, entry.at), now)
   return { restoredAt, entries: [] }
 }

@@ -242,7 +242,7 @@ if current then
   if not isRead then return redis.error_reply('${FORMAT_UNKNOWN_REPLY}') end
   restoredAt, target = restored, named
   for _, entry in ipairs(entries) do
-    if operation ~= REVOKE or entry.finish + GRACE > earlier then held[#held + 1] = entry end
+    if entry.finish + GRACE > earlier then held[#held + 1] = entry end
   end
 end
 
@@ -299,8 +299,10 @@ end
 
 -- The record.
 local value = packRecord(restoredAt, kept, target)
-local life = math.max(redis.call('PTTL', record), (finish - now) * 1000)
-redis.call('SET', record, value, 'PX', text(math.max(life, 1)))
+local life = math.max(redis.call('PTTL', record), (finish - now) * 1000, 1)
+-- A restore is remembered until every clock has passed it: whoever revokes again by a slower one is not before it.
+local recordLife = restoredAt > 0 and math.max(life, (restoredAt + GRACE - now) * 1000) or life
+redis.call('SET', record, value, 'PX', text(recordLife))
 
 -- The log: chain, segment, expiry.
 local function step(hash, word) return bit.bxor(hash, word) % 4294967296 * ${CHAIN_FACTOR} % 4294967296 end

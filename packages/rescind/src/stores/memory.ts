@@ -45,7 +45,10 @@ interface Row {
   readonly target: Target
   readonly shapeKey: string
   state: State
-  /** The latest end that the row ever had; it is kept until then, so that a restore outlives what it ended. */
+  /**
+   * The latest end that the row ever had, or the time of its restore: it is kept for the grace beyond, so that a
+   * restore outlives what it ended, and every clock by which somebody could revoke again with an earlier time.
+   */
   keptUntil: number
 }
 
@@ -141,6 +144,7 @@ export class MemoryStore implements Store {
       at: state.restoredAt,
       keptUntil: row.keptUntil,
     })
+    row.keptUntil = Math.max(row.keptUntil, state.restoredAt)
     return true
   }
 

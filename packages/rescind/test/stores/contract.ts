@@ -1,7 +1,8 @@
 /** The contract of a store, as tests. Every implementation runs it. */
 import { randomUUID } from 'node:crypto'
+import { setTimeout as sleep } from 'node:timers/promises'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
-import { ANY_TIME, type Entry, findDeadly } from '../../src/core/revocation.js'
+import { ANY_TIME, type Entry, findDeadly, PRUNE_GRACE_SECONDS } from '../../src/core/revocation.js'
 import { digestsOf, EVERYTHING, parseTarget, type Target } from '../../src/core/target.js'
 import { hasCode } from '../../src/errors.js'
 import { readRecord, RECORD_BYTES } from '../../src/core/record.js'
@@ -112,8 +113,23 @@ export function describeStore(name: string, start: () => Promise<StoreUnderTest>
       expect(findDeadly(again!.state, now, now + 61)).toBeUndefined()
     })
 
-    it('restores nothing where nothing was revoked', async () => {
+    it('restores nothing where nothing was revoked, or all of it ended more than an hour ago', async () => {
       expect(await store.restore(parseTarget(fresh()), { now })).toBe(false)
+      const target = fresh()
+      const long = now - 2 * PRUNE_GRACE_SECONDS
+      await put(target, { at: long, end: long + 60 })
+      expect(await store.restore(parseTarget(target), { now })).toBe(false)
+    })
+
+    it('remembers a restore by a fast clock beyond what it ended, so that a slower one can revoke again', async () => {
+      const target = fresh()
+      await put(target, { end: now + 1 })
+      await store.restore(parseTarget(target), { now: now + 300 })
+      // The restored statement would have ended meanwhile.
+      await sleep(1200)
+      const { state } = await put(target, { at: now + 2, end: now + 600 })
+      expect(state.restoredAt).toBe(now + 300)
+      expect(state.entries).toMatchObject([{ at: now + 301, end: now + 600 }])
     })
 
     it('keeps any well-formed text of claims, reasons and actors as it is', async () => {
