@@ -5,8 +5,10 @@ import { withChild } from '../child.js'
 import { fillLog, fillSortedSet } from '../fill.js'
 import { RedisStats } from '../redis-stats.js'
 import type * as starting from '../systems/bootstrap.js'
+import type * as inserting from '../systems/insert.js'
 
 const MODULE = new URL('../systems/bootstrap.ts', import.meta.url)
+const INSERTING = new URL('../systems/insert.ts', import.meta.url)
 const COUNTS = { '100k': 100_000, '1m': 1_000_000, '10m': 10_000_000 }
 /** Small, but more than one segment of the log. */
 const QUICK_DIVISOR = 100
@@ -33,6 +35,7 @@ export const bootstrap: Benchmark = {
       await fillSortedSet(url, source, count)
       systems.push(starter(stats, `zscan-${size}`, 'scanSortedSet', { url, source }, count))
     }
+    systems.push(inserter(quick ? COUNTS['10m'] / QUICK_DIVISOR : COUNTS['10m']))
     return systems
   },
 }
@@ -58,6 +61,26 @@ function starter(
       const serverCpu = (await stats.cpuUs()) - serverBefore
       if (entries !== count) throw new Error(`it read ${entries} of ${count} revocations`)
       return { [system]: { value: elapsedMs, cpu: cpuUs, serverCpu, figures: { entries } } }
+    },
+  }
+}
+
+/** No node and no Redis: the table alone, one revocation after the other, and the longest that one takes. */
+function inserter(count: number): Measured {
+  const system = 'insert-10m'
+  return {
+    system,
+    open: async () => undefined,
+    warmUp: async () => undefined,
+    measure: async () => {
+      const { entries, elapsedMs, cpuUs, longestMs } = await withChild<typeof inserting, inserting.Inserted>(
+        INSERTING,
+        (child) => child.call('insertOneByOne', count),
+      )
+      if (entries !== count) throw new Error(`it holds ${entries} of ${count} revocations`)
+      const [longest = 0, second = 0, third = 0] = longestMs
+      const figures = { entries, longestInsertMs: longest, secondMs: second, thirdMs: third }
+      return { [system]: { value: elapsedMs, cpu: cpuUs, figures } }
     },
   }
 }

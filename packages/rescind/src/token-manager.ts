@@ -276,12 +276,13 @@ export class TokenManager {
   #checkNow(subject: Subject, stalenessMaxMs = this.settings.stalenessMaxMs): CheckResult | undefined {
     const { replica } = this
     if (replica === undefined) return undefined
-    const now = this.now()
     replica.start()
     // A token is asked about again; claims are as good as new each time.
     if (subject instanceof VerifiedToken) replica.remember(subject)
-    const revocation = replica.find(subject, now)
-    if (revocation !== undefined) return { status: 'revoked', revocation }
+    if (replica.mentions(subject)) {
+      const revocation = replica.find(subject, this.now())
+      if (revocation !== undefined) return { status: 'revoked', revocation }
+    }
     if (replica.stalenessMs > stalenessMaxMs) return undefined
     return replica.isUnnamed(subject) ? { status: 'unknown', cause: unnamed() } : CLEAR
   }

@@ -103,7 +103,7 @@ async function knownTokens(manager: TokenManager, newClaims: () => Claims, size:
   const tokens = Array.from({ length: size }, () => new VerifiedToken(newClaims(), 'header.payload'))
   // As the gate does with a token that it will meet again.
   for (const token of tokens) manager.replica?.remember(token)
-  if (tokens.some(({ known }) => known === undefined)) throw new Error('the replica remembers no digests')
+  if (tokens.some(({ knownBy }) => knownBy === undefined)) throw new Error('the replica remembers no digests')
   return (count: number): VerifiedToken[] =>
     Array.from({ length: count }, () => tokens[Math.floor(Math.random() * size)] as VerifiedToken)
 }

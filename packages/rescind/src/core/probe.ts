@@ -15,11 +15,21 @@ import {
 
 export { DIGEST_WORDS }
 
-/** The digests that a subject may be revoked under, kept with a subject that is asked about again. */
-export interface KnownDigests {
+/**
+ * The digests that a subject may be revoked under, kept with one that is asked about again. The first stands in
+ * fields of the subject itself: checking many tokens is waiting for memory, and an array lies two steps further.
+ */
+export class KnownDigests {
   /** The set that made them; another set makes others. */
-  readonly probes: object
-  readonly words: Int32Array
+  knownBy: object | undefined = undefined
+  /** How many words there are, 0 to 4 of them here. */
+  knownCount = 0
+  known0 = 0
+  known1 = 0
+  known2 = 0
+  known3 = 0
+  /** Those of the other digests. */
+  knownRest: Int32Array | undefined = undefined
 }
 
 /** Room for the largest subject: 64 shapes of 64 combinations. */
@@ -66,6 +76,19 @@ export class ProbeSet {
       }
     }
     return end
+  }
+
+  /** Keeps the digests with a subject. Throws as `write`. */
+  remember(subject: KnownDigests & Subject): void {
+    const count = this.write(subject)
+    const words = this.words
+    subject.knownCount = count
+    subject.known0 = words[0] as number
+    subject.known1 = words[1] as number
+    subject.known2 = words[2] as number
+    subject.known3 = words[3] as number
+    subject.knownRest = count > DIGEST_WORDS ? words.slice(DIGEST_WORDS, count) : undefined
+    subject.knownBy = this
   }
 
   /** The target of the digest that `write` puts at this place, counted in digests. */

@@ -12,6 +12,7 @@ import { type Digest, digestFromBytes, digestToBytes } from './digest.js'
 import { RescindError } from '../errors.js'
 
 export const RECORD_BYTES = 32
+export const RECORD_WORDS = RECORD_BYTES / Int32Array.BYTES_PER_ELEMENT
 /**
  * 40,958 records and the header. Redis doubles a growing string, and its allocator rounds up: 1.25 MiB is what it
  * has then, and this is all that fits, so that a record takes 32.003 bytes. A segment of 1 MiB would take as much.
@@ -52,6 +53,33 @@ export function chainNext(chain: number, bytes: Buffer, offset: number): number 
   for (let word = 0; word < 28; word += 4)
     hash = Math.imul(hash ^ bytes.readInt32LE(offset + word), CHAIN_FACTOR)
   return Math.imul(hash ^ (bytes[offset + 28] as number), CHAIN_FACTOR) >>> 0
+}
+
+/** The chain value after all of these records; undefined when one of them does not follow from those before. */
+export function chainOver(chain: number, words: Int32Array): number | undefined {
+  let hash = chain | 0
+  for (let at = 0; at + RECORD_WORDS <= words.length; at += RECORD_WORDS) {
+    for (let i = 0; i < RECORD_WORDS - 1; i++)
+      hash = Math.imul(hash ^ (words[at + i] as number), CHAIN_FACTOR)
+    const last = words[at + RECORD_WORDS - 1] as number
+    hash = Math.imul(hash ^ (last & 0xff), CHAIN_FACTOR)
+    if (hash >>> 8 !== last >>> 8) return undefined
+  }
+  return hash >>> 0
+}
+
+/**
+ * Bytes as 32-bit words: what comes from the network begins anywhere, and is copied then. Little-endian, as every
+ * machine that Node.js runs on.
+ */
+export function wordsOf(bytes: Buffer): Int32Array {
+  const count = bytes.length / Int32Array.BYTES_PER_ELEMENT
+  if (bytes.byteOffset % Int32Array.BYTES_PER_ELEMENT === 0) {
+    return new Int32Array(bytes.buffer, bytes.byteOffset, count)
+  }
+  const words = new Int32Array(count)
+  Buffer.from(words.buffer).set(bytes)
+  return words
 }
 
 /** True when the record at `offset` follows from `chain`, given the value after it. */

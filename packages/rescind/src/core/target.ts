@@ -29,12 +29,10 @@ export interface ParsedTarget {
 }
 
 /** What a check is made of: claims, and the token's own digest where the token has no usable `jti`. */
-export interface Subject {
+export interface Subject extends Partial<KnownDigests> {
   readonly claims: Claims
   /** SHA-256 (base64url) of the signing input `header.payload`, or of an opaque token. */
   readonly tokenDigest?: string | undefined
-  /** Kept by whoever looks it up more than once. */
-  known?: KnownDigests | undefined
 }
 
 /**

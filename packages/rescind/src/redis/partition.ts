@@ -8,12 +8,13 @@
 import type { Digest } from '../core/digest.js'
 import {
   chainHolds,
-  chainNext,
+  chainOver,
   chainStart,
   FORMAT_VERSION,
   readSegmentHeader,
   RECORD_BYTES,
   SEGMENT_BYTES_MAX,
+  wordsOf,
 } from '../core/record.js'
 import { RescindError } from '../errors.js'
 import { ORIGIN, type Position } from '../stores/position.js'
@@ -38,6 +39,8 @@ export interface Stretch {
   readonly isEnd: boolean
   /** A segment that should have been there was not: what it held cannot be read any more. */
   readonly hasGap: boolean
+  /** How many records there are from here to the end, at most; 0 where that was not asked. */
+  readonly recordsMax: number
 }
 
 /** By how much the clocks of writers, readers and Redis may differ before an ended segment looks lost. */
@@ -91,7 +94,7 @@ export class Partition {
       meta = await this.meta(client)
       if (meta === undefined) {
         if (at.epoch !== '') throw logChanged()
-        return { records: NOTHING, begin: at, position: at, isEnd: true, hasGap: false }
+        return nothing(at, false)
       }
       if (at.epoch !== '' && at.epoch !== meta.end.epoch) throw logChanged()
       at = { ...ORIGIN, epoch: meta.end.epoch, chain: chainStart(meta.end.epoch) }
@@ -132,7 +135,8 @@ export class Partition {
   /** The beginning of the next segment that still exists. */
   async #readNext(client: RedisClient, meta: Meta, at: Position, bytesMax: number): Promise<Stretch> {
     let hasGap = false
-    for (const segment of [...meta.ends.keys()].filter((other) => other > at.segment).sort((a, b) => a - b)) {
+    const segments = [...meta.ends.keys()].filter((other) => other > at.segment).sort((a, b) => a - b)
+    for (const [i, segment] of segments.entries()) {
       const bytes = await this.bytes(client, segment, 0, RECORD_BYTES + bytesMax)
       if (bytes.length === 0) {
         hasGap ||= !hasEnded(meta, segment)
@@ -145,9 +149,10 @@ export class Partition {
       if (segment === at.segment + 1 && chain !== at.chain) throw logChanged()
       const begin = { epoch, segment, offset: RECORD_BYTES, chain }
       const stretch = follow(begin, bytes.subarray(RECORD_BYTES), bytesMax)
-      return { ...stretch, isEnd: stretch.isEnd && segment === meta.end.segment, hasGap }
+      const recordsMax = recordsOf((segments.length - i - 1) * SEGMENT_BYTES_MAX + meta.end.offset)
+      return { ...stretch, isEnd: stretch.isEnd && segment === meta.end.segment, hasGap, recordsMax }
     }
-    return { records: NOTHING, begin: at, position: at, isEnd: true, hasGap }
+    return nothing(at, hasGap)
   }
 }
 
@@ -166,18 +171,25 @@ function isWhatWasRead(bytes: Buffer, at: Position): boolean {
 /** Checks that the records continue the chain, and where they lead. */
 function follow(at: Position, bytes: Buffer, bytesMax: number): Stretch {
   const length = bytes.length - (bytes.length % RECORD_BYTES)
-  let { chain } = at
-  for (let offset = 0; offset < length; offset += RECORD_BYTES) {
-    chain = chainNext(chain, bytes, offset)
-    if (!chainHolds(chain, bytes, offset)) throw logChanged()
-  }
+  const words = wordsOf(bytes.subarray(0, length))
+  const chain = chainOver(at.chain, words)
+  if (chain === undefined) throw logChanged()
   const offset = at.offset + length
   const isFull = offset + RECORD_BYTES > SEGMENT_BYTES_MAX
   return {
-    records: bytes.subarray(0, length),
+    records: Buffer.from(words.buffer, words.byteOffset, length),
     begin: at,
     position: { ...at, offset, chain },
     isEnd: length < bytesMax && !isFull,
     hasGap: false,
+    recordsMax: 0,
   }
+}
+
+function nothing(at: Position, hasGap: boolean): Stretch {
+  return { records: NOTHING, begin: at, position: at, isEnd: true, hasGap, recordsMax: 0 }
+}
+
+function recordsOf(bytes: number): number {
+  return Math.floor(bytes / RECORD_BYTES)
 }

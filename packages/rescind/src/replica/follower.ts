@@ -15,6 +15,8 @@ import { type Bell, ANNOUNCE_MS, type NodeStatus, type Store } from '../stores/s
 /** Where the log goes. */
 export interface FollowerSink {
   useShapes(shapes: readonly Shape[]): void
+  /** So many records may come. */
+  reserve(count: number): void
   /** Takes whole records; what is a pause for requests is divided by the follower. */
   apply(records: Buffer, start: number, end: number): void
   /** After each round that was answered. */
@@ -170,6 +172,7 @@ export class Follower {
       const next = page.isEnd ? undefined : this.#store.readLog(page.position, PAGE_BYTES)
       next?.catch(() => undefined)
       this.#sink.useShapes(page.shapes)
+      if (page.recordsMax !== undefined && page.recordsMax > 0) this.#sink.reserve(page.recordsMax)
       await this.#apply(page.records)
       found ||= page.records.length > 0
       this.#position = page.position

@@ -5,8 +5,8 @@
 import { randomUUID } from 'node:crypto'
 import { hostname } from 'node:os'
 import { digestFromBytes, digestToBytes } from '../core/digest.js'
-import { DIGEST_WORDS, ProbeSet } from '../core/probe.js'
-import { OPERATION_RESTORE, OPERATION_REVOKE, RECORD_BYTES } from '../core/record.js'
+import { DIGEST_WORDS, type KnownDigests, ProbeSet } from '../core/probe.js'
+import { OPERATION_RESTORE, OPERATION_REVOKE, RECORD_BYTES, RECORD_WORDS, wordsOf } from '../core/record.js'
 import { ANY_TIME, type Revocation, type State } from '../core/revocation.js'
 import { isUnnamed, own, type ParsedTarget, type Shape, type Subject } from '../core/target.js'
 import { RescindError } from '../errors.js'
@@ -38,7 +38,10 @@ const SWEEP_STEPS_MAX = 4096
 const SWEEP_STEP_SLOTS = 14
 /** Kept so long after the end, for clocks that differ. */
 const SWEEP_GRACE_SECONDS = 60
-const RECORD_WORDS = RECORD_BYTES / 4
+/** For so many records of a page the processor fetches memory at once. */
+const TOUCHED_AHEAD = 16
+/** A time at which no statement had ended: whatever is found then is said still, or was said once. */
+const BEGINNING = 0
 
 export class Replica {
   readonly id = randomUUID()
@@ -51,8 +54,7 @@ export class Replica {
   readonly #listeners = new Set<RevokedListener>()
   readonly #shapesListeners = new Set<() => void>()
   #probes = new ProbeSet([])
-  /** How many words `#wordsOf` found, and where among them `#find` met the revocation. */
-  #wordCount = 0
+  /** Where among the words of `#probes` `#find` met the revocation. */
   #foundAt = 0
   /** The shapes that the store told of. */
   #told: readonly Shape[] = []
@@ -60,7 +62,8 @@ export class Replica {
   #own: readonly Shape[] = []
   /** The clock of the sweep, in milliseconds since 1970: never more than twice as fast as time itself. */
   #sweepNowMs: number
-  #aligned: Int32Array<ArrayBuffer> = new Int32Array(0)
+  /** Means nothing; V8 leaves out what nobody keeps. */
+  #touched = 0
 
   constructor(store: Store, options: ReplicaOptions) {
     const { stalenessMaxMs, now, monotonic = () => performance.now() } = options
@@ -72,6 +75,7 @@ export class Replica {
       store,
       {
         useShapes: (shapes) => this.#useShapes(shapes),
+        reserve: (count) => this.#table.reserve(count),
         apply: (records, start, end) => this.#apply(records, start, end),
         tidy: (elapsedMs) => this.#tidy(elapsedMs),
         describe: () => ({ id: this.id, name: this.name, entries: this.size }),
@@ -115,7 +119,21 @@ export class Replica {
    * claim that cannot be compared in full. What it answers is as fresh as `stalenessMs` says.
    */
   isRevoked(subject: Subject, now: number): boolean {
-    return this.#find(subject, now) !== -1
+    return this.mentions(subject) && this.#find(subject, now) !== -1
+  }
+
+  /**
+   * Is anything said of the subject, whatever its times? Of most nothing is, and then nobody needs the clock or
+   * the `iat`. Throws as `isRevoked`.
+   */
+  mentions(subject: Subject): boolean {
+    const probes = this.#probes
+    if (subject.knownBy !== probes) return this.#holds(probes.words, probes.write(subject))
+    const known = subject as KnownDigests
+    if (known.knownCount === 0) return false
+    const { known0, known1, known2, known3, knownRest } = known
+    if (this.#table.findDigest(known0, known1, known2, known3, undefined, BEGINNING) !== -1) return true
+    return knownRest !== undefined && this.#holds(knownRest, knownRest.length)
   }
 
   /** The revocation that makes the subject dead, without reason and actor, which only the store knows. */
@@ -128,7 +146,7 @@ export class Replica {
       expiresAt: this.#table.endOf(handle),
       revokedAt: this.#table.atOf(handle),
     }
-    const words = (subject.known?.probes === this.#probes ? subject.known : this.#probes).words
+    const { words } = this.#probes
     const place = this.#foundAt / DIGEST_WORDS
     const id = digestFromBytes(
       Buffer.from(words.slice(this.#foundAt, this.#foundAt + DIGEST_WORDS).buffer),
@@ -200,8 +218,8 @@ export class Replica {
 
   /** The statement that makes the subject dead the longest, or -1. */
   #find(subject: Subject, now: number): number {
-    const words = this.#wordsOf(subject)
-    const count = this.#wordCount
+    const { words } = this.#probes
+    const count = this.#probes.write(subject)
     const iat = own(subject.claims, 'iat')
     let found = -1
     for (let offset = 0; offset < count; offset += DIGEST_WORDS) {
@@ -214,21 +232,17 @@ export class Replica {
     return found
   }
 
-  /** The digests that the subject may be revoked under: kept with it, or computed; `#wordCount` words. */
-  #wordsOf(subject: Subject): Int32Array {
-    const { known } = subject
-    if (known !== undefined && known.probes === this.#probes) {
-      this.#wordCount = known.words.length
-      return known.words
+  /** Does anything stand under one of these digests? */
+  #holds(words: Int32Array, count: number): boolean {
+    for (let offset = 0; offset < count; offset += DIGEST_WORDS) {
+      if (this.#table.find(words, offset, undefined, BEGINNING) !== -1) return true
     }
-    this.#wordCount = this.#probes.write(subject)
-    return this.#probes.words
+    return false
   }
 
   /** Keeps the digests with a subject that will be asked about again. */
-  remember(subject: Subject): void {
-    if (subject.known?.probes === this.#probes) return
-    subject.known = { probes: this.#probes, words: this.digestsOf(subject) }
+  remember(subject: KnownDigests & Subject): void {
+    if (subject.knownBy !== this.#probes) this.#probes.remember(subject)
   }
 
   #useShapes(shapes: readonly Shape[]): void {
@@ -247,10 +261,11 @@ export class Replica {
   }
 
   #apply(records: Buffer, start: number, end: number): void {
-    const words = this.#alignedWords(records, start, end)
+    const words = wordsOf(records.subarray(start, end))
     const count = (end - start) / RECORD_BYTES
     const hasListeners = this.#listeners.size > 0
     for (let i = 0, at = 0; i < count; i++, at += RECORD_WORDS) {
+      if (i % TOUCHED_AHEAD === 0) this.#touch(words, at, Math.min(TOUCHED_AHEAD, count - i))
       const kind = records[start + i * RECORD_BYTES + 28] as number
       const [ends, before, made] = [words[at + 4] as number, words[at + 5] as number, words[at + 6] as number]
       switch (kind & 0x0f) {
@@ -271,12 +286,9 @@ export class Replica {
     }
   }
 
-  /** Records as words: a buffer from the network begins anywhere. */
-  #alignedWords(records: Buffer, start: number, end: number): Int32Array {
-    const length = (end - start) / 4
-    if (this.#aligned.length < length) this.#aligned = new Int32Array(length)
-    Buffer.from(this.#aligned.buffer).set(records.subarray(start, end))
-    return this.#aligned
+  #touch(words: Int32Array, offset: number, count: number): void {
+    for (let i = 0, at = offset; i < count; i++, at += RECORD_WORDS)
+      this.#touched ^= this.#table.touch(words, at)
   }
 
   #tidy(elapsedMs: number): void {

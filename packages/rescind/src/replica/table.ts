@@ -154,10 +154,18 @@ export class Table {
    * several; -1 without one. Handles are valid until the next change or sweep. Allocates nothing.
    */
   find(words: Int32Array, offset: number, iat: unknown, now: number): number {
-    const a = words[offset] as number
-    const b = words[offset + 1] as number
-    const c = words[offset + 2] as number
-    const d = words[offset + 3] as number
+    return this.findDigest(
+      words[offset] as number,
+      words[offset + 1] as number,
+      words[offset + 2] as number,
+      words[offset + 3] as number,
+      iat,
+      now,
+    )
+  }
+
+  /** The same for a digest given by its words. */
+  findDigest(a: number, b: number, c: number, d: number, iat: unknown, now: number): number {
     const hash = this.#hash(a, b, c, d)
     let region = this.#current
     let inOld = 0
@@ -165,7 +173,7 @@ export class Table {
       region = this.#old
       inOld = 1
     }
-    const pattern = Math.imul(tagOf(hash), 0x0101_0101)
+    const pattern = patternOf(hash)
     const slabs = region.slabs
     const chunks = region.chunks
     let chunk = region.homeOf(hash)
@@ -175,16 +183,10 @@ export class Table {
       const slab = slabs[chunk >>> SLAB_SHIFT] as Int32Array
       const tags = (chunk & SLAB_MASK) * TAG_WORDS
       const tail = slab[tags + 3] as number
-      // Bit 8j + w is set when byte j of word w is the tag.
-      let hits =
-        (zeroBytes((slab[tags] as number) ^ pattern) >>> 7) |
-        (zeroBytes((slab[tags + 1] as number) ^ pattern) >>> 6) |
-        (zeroBytes((slab[tags + 2] as number) ^ pattern) >>> 5) |
-        ((zeroBytes(tail ^ pattern) & 0x8080) >>> 4)
+      let hits = hitsOf(slab, tags, pattern)
       while (hits !== 0) {
-        const bit = 31 - Math.clz32(hits & -hits)
+        const slot = firstSlot(hits)
         hits &= hits - 1
-        const slot = ((bit & 7) << 2) + (bit >>> 3)
         const base = slotBase(slab, chunk, slot)
         const differs =
           ((slab[base] as number) ^ a) |
@@ -218,6 +220,19 @@ export class Table {
   /** When the statement was made. */
   atOf(handle: number): number {
     return this.#read(handle, AT)
+  }
+
+  /**
+   * Reads what a change of this digest will read first. For some digests ahead, one after the other, the processor
+   * waits for memory once for all of them. What it returns means nothing.
+   */
+  touch(words: Int32Array, offset: number): number {
+    const hash = this.#hashOf(words, offset)
+    const region = this.#regionOf(hash)
+    const chunk = region.homeOf(hash)
+    const slab = region.slabOf(chunk)
+    const last = slab[(chunk & SLAB_MASK) * TAG_WORDS + 3] as number
+    return slab === UNTOUCHED ? last : last | (slab[slotBase(slab, chunk, 0)] as number)
   }
 
   /** Adds a statement. False when the table says as much already, or a restore made it void. */
@@ -457,13 +472,13 @@ export class Table {
   #collect(words: Int32Array, offset: number, hash: number): number {
     const region = this.#regionOf(hash)
     const inOld = region === this.#old ? 1 : 0
-    const tag = tagOf(hash)
+    const pattern = patternOf(hash)
     let chunk = region.homeOf(hash)
     let count = 0
     for (let left = region.chunks; left > 0; left--) {
       const slab = region.slabOf(chunk)
-      for (let slot = 0; slot < SLOTS; slot++) {
-        if (tagAt(slab, chunk, slot) !== tag) continue
+      for (let hits = hitsOf(slab, (chunk & SLAB_MASK) * TAG_WORDS, pattern); hits !== 0; hits &= hits - 1) {
+        const slot = firstSlot(hits)
         if (!isSameDigest(slab, slotBase(slab, chunk, slot), words, offset)) continue
         this.#matches[count++] = (chunk << 5) | (slot << 1) | inOld
       }
@@ -721,6 +736,27 @@ function zeroBytes(word: number): number {
   return ~(((word & 0x7f7f_7f7f) + 0x7f7f_7f7f) | word | 0x7f7f_7f7f)
 }
 
+/** The tag of a hash in each byte. */
+function patternOf(hash: number): number {
+  return Math.imul(tagOf(hash), 0x0101_0101)
+}
+
+/** Which slots of a chunk have the tag: bit 8j + w is set when byte j of word w is the tag. */
+function hitsOf(slab: Int32Array, tags: number, pattern: number): number {
+  return (
+    (zeroBytes((slab[tags] as number) ^ pattern) >>> 7) |
+    (zeroBytes((slab[tags + 1] as number) ^ pattern) >>> 6) |
+    (zeroBytes((slab[tags + 2] as number) ^ pattern) >>> 5) |
+    ((zeroBytes((slab[tags + 3] as number) ^ pattern) & 0x8080) >>> 4)
+  )
+}
+
+/** The slot of the lowest bit that `hitsOf` set. */
+function firstSlot(hits: number): number {
+  const bit = 31 - Math.clz32(hits & -hits)
+  return ((bit & 7) << 2) + (bit >>> 3)
+}
+
 function tagAt(slab: Int32Array, chunk: number, slot: number): number {
   const word = slab[(chunk & SLAB_MASK) * TAG_WORDS + (slot >>> 2)] as number
   return (word >>> ((slot & 3) << 3)) & 0xff
@@ -770,7 +806,7 @@ function checkTimes(a: number, b: number, c: number): void {
 
 /** The one place where buffers are made, zeroed. */
 function makeWords(length: number): Int32Array {
-  return new Int32Array(length)
+  return new Int32Array(new SharedArrayBuffer(length * Int32Array.BYTES_PER_ELEMENT))
 }
 
 function randomMultipliers(): Multipliers {

@@ -45,6 +45,8 @@ export interface LogPage {
   readonly isEnd: boolean
   /** A part of the log that should have been there was lost before it was read. */
   readonly hasGap: boolean
+  /** How many records there are from this page on, at most, where the store knows it: room is made at once. */
+  readonly recordsMax?: number
   /** The shapes in use: the same array as before while nothing came into use. */
   readonly shapes: readonly Shape[]
 }

@@ -2,21 +2,20 @@
  * The contract of a verifier: is this token genuine? It answers valid, invalid or unknown, never throws, and
  * names the token so that no re-encoding of it escapes its name.
  */
-import type { KnownDigests } from '../core/probe.js'
+import { KnownDigests } from '../core/probe.js'
 import { type Claims, nameToken, type Subject, type Target, TOKEN_DIGEST } from '../core/target.js'
 import type { RescindError } from '../errors.js'
 
 /** A genuine token: what the gate hands to a route, and what `revokeToken` and `check` take. */
-export class VerifiedToken implements Subject {
+export class VerifiedToken extends KnownDigests implements Subject {
   readonly claims: Claims
   /** The target that names exactly this token: `(iss, jti)`, or the digest of what was signed. */
   readonly target: Target
   readonly tokenDigest: string | undefined
-  /** What a replica keeps with a token that comes again. */
-  known: KnownDigests | undefined = undefined
 
   /** `signed`: the signing input `header.payload` of a JWT, or the whole of an opaque token. */
   constructor(claims: Claims, signed: string, target: Target = nameToken(claims, signed)) {
+    super()
     this.claims = claims
     this.target = target
     this.tokenDigest = target[TOKEN_DIGEST] as string | undefined
