@@ -5,6 +5,7 @@ const ADAPTERS = ['node', 'express', 'fastify', 'hono', 'koa', 'nest', 'decorato
 export default defineConfig({
   entry: {
     index: 'src/index.ts',
+    lmdb: 'src/stores/lmdb.ts',
     ...Object.fromEntries(ADAPTERS.map((name) => [name, `src/adapters/${name}.ts`])),
   },
   format: 'esm',

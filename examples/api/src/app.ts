@@ -2,9 +2,10 @@
 import { randomUUID } from 'node:crypto'
 import { setTimeout as sleep } from 'node:timers/promises'
 import express, { type ErrorRequestHandler, type Express } from 'express'
-import { generateKeyPair, SignJWT } from 'jose'
+import { SignJWT } from 'jose'
 import { Gate, hasCode, JwtVerifier, RescindError, type Store, TokenManager } from 'rescind'
 import { requireToken } from 'rescind/express'
+import type { Keys } from './keys.js'
 
 const ISSUER = 'https://example-api.invalid'
 const AUDIENCE = 'https://example-api.invalid/api'
@@ -13,12 +14,12 @@ const CLIENT_ID = 'example'
 const TOKEN_LIFE_SECONDS = 900
 const USER_LENGTH_MAX = 64
 
-/** Makes the API with a key of its own: tokens of an earlier run are not accepted. */
+/** Makes the API. Tokens that another key has signed are not accepted. */
 export async function makeApp(
   store: Store,
   env: NodeJS.ProcessEnv,
+  { publicKey, privateKey }: Keys,
 ): Promise<{ app: Express; manager: TokenManager }> {
-  const { publicKey, privateKey } = await generateKeyPair('ES256')
   const verifier = new JwtVerifier({ issuer: ISSUER, audience: AUDIENCE, algorithms: ['ES256'], publicKey })
   const manager = TokenManager.fromEnv(env, { store, verifier })
   const gate = new Gate({

@@ -1,10 +1,15 @@
-/** Starts the example API on the embedded store, or on Redis where `REDIS_URL` (or another `REDIS_…`) is set. */
+/**
+ * Starts the example API on the embedded store, in the folder `.rescind` or what `RESCIND_DATA_DIR` names, or on Redis
+ * where `REDIS_URL` (or another `REDIS_…`) is set. `RESCIND_STORE=memory` keeps nothing.
+ */
 import type { AddressInfo } from 'node:net'
 import { openStore, RescindError, type Store } from 'rescind'
 import { makeApp } from './app.js'
+import { makeKeys } from './keys.js'
 
 const PORT_NORMAL = 3000
 const STOP_TIMEOUT_MS = 3000
+const DATA_DIR_NORMAL = '.rescind'
 
 /** What is wrong, in one line for a person. */
 class Refusal extends Error {}
@@ -19,14 +24,15 @@ try {
 
 async function main(env: NodeJS.ProcessEnv): Promise<void> {
   const port = portOf(env)
-  const store = openStore(env)
+  const folder = env.RESCIND_DATA_DIR || (env.RESCIND_DATA_DIR_FILE ? undefined : DATA_DIR_NORMAL)
+  const store = openStore({ ...env, RESCIND_DATA_DIR: folder })
   await store.ping().catch(async (error: unknown) => {
     await store.close()
     throw new Refusal(
       `Redis is set, but cannot be used: ${error instanceof Error ? error.message : 'no answer'}`,
     )
   })
-  const { app } = await makeApp(store, env)
+  const { app } = await makeApp(store, env, await makeKeys(store.kind === 'lmdb' ? folder : undefined))
   const server = app.listen(port)
   await new Promise<void>((resolve, reject) => {
     server.once('listening', resolve)
@@ -44,7 +50,7 @@ async function main(env: NodeJS.ProcessEnv): Promise<void> {
     await store.close()
     throw error
   })
-  printHelp((server.address() as AddressInfo).port, store)
+  printHelp((server.address() as AddressInfo).port, store, folder)
 
   const stop = () => {
     setTimeout(() => process.exit(1), STOP_TIMEOUT_MS).unref()
@@ -63,9 +69,11 @@ function portOf(env: NodeJS.ProcessEnv): number {
   return Number(text)
 }
 
-function printHelp(port: number, store: Store): void {
+function printHelp(port: number, store: Store, folder: string | undefined): void {
   const url = `http://localhost:${port}`
-  const kept = store.kind === 'redis' ? 'on Redis' : 'on the embedded store (set REDIS_URL for Redis)'
+  const where = store.kind === 'lmdb' ? (folder ?? 'the folder that RESCIND_DATA_DIR_FILE names') : 'memory'
+  const kept =
+    store.kind === 'redis' ? 'on Redis' : `on the embedded store in ${where} (set REDIS_URL for Redis)`
   console.log(`Rescind example API ${kept}, listening on ${url}
 
 Log in, use the token, log out, and see it refused:

@@ -1,9 +1,11 @@
 /** The main job as a stranger does it: start the API, run the lines that it prints, see the token refused. */
 import { type ChildProcess, execFile, spawn } from 'node:child_process'
 import { createServer } from 'node:http'
+import { mkdtempSync, rmSync } from 'node:fs'
+import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
-import { afterEach, describe, expect, it } from 'vitest'
+import { afterAll, afterEach, describe, expect, it } from 'vitest'
 import { rememberToken } from '../../../packages/rescind/test/support/canary.js'
 import { freePort } from '../../../packages/rescind/test/support/free-port.js'
 import { RedisServer } from '../../../packages/rescind/test/support/redis-server.js'
@@ -12,6 +14,8 @@ import { until } from '../../../packages/rescind/test/support/until.js'
 const MAIN = join(import.meta.dirname, '../src/main.ts')
 const run = promisify(execFile)
 const children: ChildProcess[] = []
+const folder = mkdtempSync(join(tmpdir(), 'rescind-example-'))
+afterAll(() => rmSync(folder, { recursive: true, force: true }))
 afterEach(() => {
   for (const child of children.splice(0)) child.kill('SIGKILL')
 })
@@ -24,7 +28,9 @@ interface Started {
 
 function launch(env: Record<string, string>) {
   const { REDIS_URL: _, PORT: __, ...inherited } = process.env
-  const child = spawn(process.execPath, ['--import', 'tsx', MAIN], { env: { ...inherited, ...env } })
+  const child = spawn(process.execPath, ['--import', 'tsx', MAIN], {
+    env: { ...inherited, RESCIND_DATA_DIR: folder, ...env },
+  })
   children.push(child)
   let output = ''
   for (const stream of [child.stdout, child.stderr])
@@ -109,6 +115,27 @@ describe.each(['the embedded store', 'Redis'])('the example API on %s', (kind) =
     } finally {
       await server?.stop()
     }
+  })
+})
+
+describe('the example API on the embedded store', () => {
+  it('forgets nothing when it is killed and started again', async () => {
+    const first = await start()
+    const [out, still] = [await logIn(first.url, 'carol'), await logIn(first.url, 'dave')]
+    expect((await ask(first.url, out, '/logout', 'POST')).status).toBe(204)
+    const ended = new Promise((resolve) => first.child.once('exit', resolve))
+    first.child.kill('SIGKILL')
+    await ended
+    const second = await start()
+    expect((await ask(second.url, still)).status).toBe(200)
+    const denied = await ask(second.url, out)
+    expect(denied.status).toBe(401)
+    expect(await denied.json()).toMatchObject({ code: 'token_revoked' })
+  })
+
+  it('keeps nothing when it is told to', async () => {
+    const { output } = await start({ RESCIND_STORE: 'memory' })
+    expect(output()).toContain('on the embedded store in memory')
   })
 })
 

@@ -24,6 +24,7 @@ export const ERROR_CODES = {
   ERR_STORE_OVERLOADED: 'too many checks wait for the store already',
   ERR_STORE_REFUSED:
     'the store answered that it will not do this (login, rights, memory, read-only, loading)',
+  ERR_STORE_EVICTS: 'Redis may drop revocations in silence when its memory is full',
   ERR_STORE_FULL: 'the embedded store holds as many revocations as it may',
   ERR_STORE_CORRUPT: 'the store holds something that this version cannot read',
   ERR_PARTITIONS_DIFFER: 'the namespace was begun with another number of partitions',

@@ -6,6 +6,9 @@ export type { Environment } from './config.js'
 export { RedisConnection, type RedisEvent, type RedisRole } from './redis/connection.js'
 export type { RedisAddress, RedisConnectionOptions, RedisTlsOptions } from './redis/settings.js'
 export { RedisStore, type RedisStoreEvent, type RedisStoreOptions } from './redis/store.js'
+export { inspect, type InspectedServer, type InspectOptions, type Inspection } from './redis/inspect.js'
+export { FINDINGS, type Finding, type FindingCode, type Severity } from './redis/findings.js'
+export { aclRules, type AclOptions, type AclRules } from './redis/acl.js'
 export { MemoryStore } from './stores/memory.js'
 export type {
   Ack,

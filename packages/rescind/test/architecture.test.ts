@@ -34,6 +34,7 @@ const FRAMEWORKS: Readonly<Record<string, readonly string[]>> = {
 const ALLOWED: Readonly<Record<string, readonly string[]>> = {
   ...FRAMEWORKS,
   ioredis: ['redis/connection.ts'],
+  lmdb: ['stores/lmdb-file.ts'],
   jose: ['token/jwt-verifier.ts', 'token/remote-keys.ts'],
 }
 

@@ -52,7 +52,7 @@ it('CommonJS can require the package and every subpath', async () => {
     exports: Record<string, unknown>
   }
   const names = Object.keys(manifest.exports).filter((name) => name !== './package.json')
-  expect(names.length).toBe(10)
+  expect(names.length).toBe(11)
   const script = names.map(
     (name) =>
       `if (Object.keys(require(${JSON.stringify(name.replace(/^\./, 'rescind'))})).length === 0) throw 0`,

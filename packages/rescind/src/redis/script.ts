@@ -112,20 +112,6 @@ end
 return 1
 `
 
-/** Writes the line of a node with the time of the server, and now and then removes those of the dead. */
-export const ANNOUNCE_SCRIPT = `
-local time = redis.call('TIME')
-local now = time[1] * 1000 + math.floor(time[2] / 1000)
-redis.call('HSET', KEYS[1], ARGV[1], string.format('%.0f', now) .. ' ' .. ARGV[2])
-if time[2] % 128 == 0 then
-  local lines = redis.call('HGETALL', KEYS[1])
-  for i = 1, #lines, 2 do
-    if now - tonumber(string.match(lines[i + 1], '^%d+')) > 60000 then redis.call('HDEL', KEYS[1], lines[i]) end
-  end
-end
-return 1
-`
-
 /**
  * Lua: reads and writes records as `record.ts` describes them. Of texts it knows only where they end; `restOf` is
  * the length of a text behind its head.
@@ -345,9 +331,12 @@ local time = redis.call('TIME')
 local ms = time[1] * 1000 + math.floor(time[2] / 1000)
 local silentUntil = tonumber(redis.call('HGET', meta, 'bell') or '0')
 if ms >= silentUntil or silentUntil - ms > 60000 then
-  local heard = redis.pcall('PUBLISH', bell, 'change')
+  -- How many hear it is known after the ring: the pause that it tells of is the one by the ring before.
+  local pause = tonumber(redis.call('HGET', meta, 'pause') or '${BELL_PERIOD_MS}')
+  local heard = redis.pcall('PUBLISH', bell, 'change ' .. text(pause))
   if type(heard) ~= 'number' then heard = 0 end
-  redis.call('HSET', meta, 'bell', text(ms + math.max(${BELL_PERIOD_MS}, heard / ${BELL_NODES_PER_MS})))
+  redis.call('HSET', meta, 'bell', text(ms + pause),
+    'pause', text(math.max(${BELL_PERIOD_MS}, math.floor(heard / ${BELL_NODES_PER_MS}))))
 end
 return answer(1, value)
 `

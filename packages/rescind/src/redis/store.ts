@@ -15,7 +15,7 @@ import { RescindError } from '../errors.js'
 import { EventStream } from '../event-stream.js'
 import { formatPosition, ORIGIN, parsePosition, type Position } from '../stores/position.js'
 import {
-  type Bell,
+  type BellListener,
   type Change,
   type Changes,
   type Held,
@@ -24,7 +24,6 @@ import {
   type LiveNode,
   type LogPage,
   logChanged,
-  NODE_LIFE_MS,
   type NodeStatus,
   type Page,
   type Probe,
@@ -38,6 +37,8 @@ import { Breaker } from './breaker.js'
 import type { ChangeReply, RedisClient, RedisConnection } from './connection.js'
 import { partitionsDiffer } from './failure.js'
 import { liveRevocation, newest, placesOf, type Row, rowsOf, toChange, Walk } from './history.js'
+import { bellChannel, NAMESPACE, namespaceProblems, PARTITIONS } from './namespace.js'
+import { NodeList } from './nodes.js'
 import { Partition, type Stretch } from './partition.js'
 import { packDetails, packTarget, parseRecord, parseShapes, type StoredShapes } from './record.js'
 import { changeArguments } from './script.js'
@@ -56,6 +57,11 @@ export interface RedisStoreOptions {
   readonly partitions?: number | undefined
   /** Listen to the doorbell, so that a replica reads a change at once. Default true; without it, it polls. */
   readonly doorbell?: boolean | undefined
+  /**
+   * Work with a Redis whose `maxmemory-policy` lets it drop revocations in silence. Default false: then everything
+   * fails with `ERR_STORE_EVICTS`, and checks are `unknown`.
+   */
+  readonly allowEviction?: boolean | undefined
 }
 
 /** What a store has to say while it works. */
@@ -65,11 +71,9 @@ export interface RedisStoreEvent {
   readonly message: string
 }
 
-const NAMESPACE = /^[A-Za-z0-9._-]{1,64}$/
 const CHANGES_CHUNK_RECORDS = 512
 /** Shapes that one node knows, with those that went out of use in its life. */
 const KNOWN_SHAPES_MAX = 2 * SHAPES_MAX
-const PARTITIONS = [1, 2, 4, 8, 16, 32, 64]
 const NO_DETAILS = Buffer.alloc(1)
 const NO_SHAPES: StoredShapes = { epoch: '', partitions: 0, shapes: [] }
 /** Time-outs in a row that open the circuit, and how often it is tried again. */
@@ -80,9 +84,10 @@ export class RedisStore implements Store {
   readonly #connection: RedisConnection
   readonly #partitions: readonly Partition[]
   readonly #home: Partition
+  readonly #nodes: NodeList
   readonly #bellChannel: string
   readonly #doorbell: boolean
-  readonly #bells = new Set<(bell: Bell) => void>()
+  readonly #bells = new Set<BellListener>()
   readonly #replicas: number
   readonly #breaker: Breaker
   readonly #events = new EventStream<RedisStoreEvent>()
@@ -94,20 +99,19 @@ export class RedisStore implements Store {
   /** Throws `ERR_CONFIG_INVALID` for options that cannot be used. Closes the connection when it is closed. */
   constructor(connection: RedisConnection, options: RedisStoreOptions = {}) {
     const { namespace = 'main', replicas = 1, checksInFlightMax = 2048, partitions = 1 } = options
-    const problems: string[] = []
-    if (!NAMESPACE.test(namespace))
-      problems.push('namespace must be 1 to 64 letters, digits, "-", "_" or "."')
+    const problems = namespaceProblems(namespace, partitions)
     if (!Number.isInteger(replicas) || replicas < 1 || replicas > 100)
       problems.push('replicas must be 1 to 100')
     if (!Number.isInteger(checksInFlightMax) || checksInFlightMax < 1) {
       problems.push('checksInFlightMax must be a whole number of at least 1')
     }
-    if (!PARTITIONS.includes(partitions)) problems.push(`partitions must be one of ${PARTITIONS.join(', ')}`)
     throwProblems(problems)
+    if (options.allowEviction !== true) connection.refuseEviction()
     this.#connection = connection
     this.#partitions = Array.from({ length: partitions }, (_, number) => new Partition(namespace, number))
     this.#home = this.#partitions[0] as Partition
-    this.#bellChannel = `rescind:{${namespace}}:bell`
+    this.#nodes = new NodeList(this.#home.key('nodes'))
+    this.#bellChannel = bellChannel(namespace)
     this.#doorbell = options.doorbell ?? true
     this.#replicas = replicas
     this.#breaker = new Breaker({
@@ -117,7 +121,7 @@ export class RedisStore implements Store {
     })
   }
 
-  /** Reads `RESCIND_NAMESPACE`, `RESCIND_REPLICAS` and `RESCIND_PARTITIONS`. */
+  /** Reads `RESCIND_NAMESPACE`, `RESCIND_REPLICAS`, `RESCIND_PARTITIONS` and `RESCIND_ALLOW_EVICTION`. */
   static fromEnv(env: Environment, connection: RedisConnection): RedisStore {
     const reader = new EnvironmentReader(env)
     const namespace = reader.text('RESCIND_NAMESPACE')
@@ -129,8 +133,9 @@ export class RedisStore implements Store {
     if (partitions !== undefined && !PARTITIONS.includes(partitions)) {
       reader.problem(`RESCIND_PARTITIONS must be one of ${PARTITIONS.join(', ')}`)
     }
+    const allowEviction = reader.boolean('RESCIND_ALLOW_EVICTION')
     reader.finish()
-    return new RedisStore(connection, { namespace, replicas, partitions })
+    return new RedisStore(connection, { namespace, replicas, partitions, allowEviction })
   }
 
   async put(target: ParsedTarget, entry: Entry, options: PutOptions): Promise<Stored> {
@@ -196,6 +201,7 @@ export class RedisStore implements Store {
         position: formatPosition(stretches.map(({ position }) => position)),
         isEnd: stretches.every(({ isEnd }) => isEnd),
         hasGap: stretches.some(({ hasGap }) => hasGap),
+        recordsMax: stretches.reduce((sum, { recordsMax }) => sum + recordsMax, 0),
         shapes: this.#shapes.shapes,
       }
     })
@@ -229,11 +235,13 @@ export class RedisStore implements Store {
     })
   }
 
-  onBell(listener: (bell: Bell) => void): () => void {
+  onBell(listener: BellListener): () => void {
     if (this.#doorbell && this.#bells.size === 0 && !this.#isListening) {
       this.#isListening = true
       this.#connection.listen(this.#bellChannel, (message) => {
-        for (const each of this.#bells) each(message === 'receipt' ? 'receipt' : 'change')
+        const [bell, pause] = message.split(' ')
+        const pauseMs = pause === undefined ? undefined : Number(pause)
+        for (const each of this.#bells) each(bell === 'receipt' ? 'receipt' : 'change', pauseMs)
       })
     }
     this.#bells.add(listener)
@@ -244,27 +252,16 @@ export class RedisStore implements Store {
     await this.#write((client) => client.publish(this.#bellChannel, 'receipt'))
   }
 
-  async announce(node: NodeStatus): Promise<void> {
-    const { id, ...line } = node
-    await this.#write((client) => client.rescindAnnounce(this.#home.key('nodes'), id, JSON.stringify(line)))
+  announce(node: NodeStatus): Promise<void> {
+    return this.#write((client) => this.#nodes.announce(client, node))
   }
 
-  async retire(id: string): Promise<void> {
-    await this.#write((client) => client.hdel(this.#home.key('nodes'), id))
+  retire(id: string): Promise<void> {
+    return this.#write((client) => this.#nodes.retire(client, id))
   }
 
-  async nodes(): Promise<readonly LiveNode[]> {
-    const { lines, nowMs } = await this.#read(async (client) => {
-      const [lines, [seconds = 0, micros = 0]] = await Promise.all([
-        client.hgetall(this.#home.key('nodes')),
-        client.time(),
-      ])
-      return { lines, nowMs: Number(seconds) * 1000 + Number(micros) / 1000 }
-    })
-    return Object.entries(lines)
-      .map(([id, line]) => parseNode(id, line, nowMs))
-      .filter((node) => node !== undefined)
-      .sort((a, b) => (a.name < b.name ? -1 : 1))
+  nodes(): Promise<readonly LiveNode[]> {
+    return this.#read((client) => this.#nodes.list(client))
   }
 
   /** What happens to the store from now on: `store-changed` when Redis lost its history. */
@@ -498,22 +495,3 @@ function newEpoch(): string {
 }
 
 /** A line of the list of nodes; undefined for one of a dead node, or one that nobody of us wrote. */
-function parseNode(id: string, line: string, nowMs: number): LiveNode | undefined {
-  const match = /^(\d{1,16}) (\{.*\})$/s.exec(line)
-  if (match === null) return undefined
-  const ageMs = Math.max(0, nowMs - Number(match[1]))
-  if (ageMs > NODE_LIFE_MS) return undefined
-  try {
-    const { name, position, stalenessMs, entries } = JSON.parse(match[2] as string) as Partial<NodeStatus>
-    return {
-      id,
-      name: String(name),
-      position: String(position),
-      stalenessMs: Number(stalenessMs),
-      entries: Number(entries),
-      ageMs,
-    }
-  } catch {
-    return undefined
-  }
-}

@@ -48,8 +48,13 @@ export interface FollowerOptions {
 const PAGE_BYTES = 256 * 1024
 /** About half a millisecond of work: no request waits longer for the replica. */
 const SLICE_BYTES = 2048 * RECORD_BYTES
-/** After a poll that found something, the next comes so soon: rings within the doorbell's pause are not heard. */
-const SOON_MS = 110
+/**
+ * What the doorbell left out in its pause is read after one and a half of it: a ring that comes as soon as it may
+ * takes the place of that poll, so that many changes cost one poll a pause and not two.
+ */
+const SOON_PAUSES = 1.5
+/** Until a ring has told of its pause, in milliseconds. */
+const BELL_PAUSE_MS = 100
 const RETRY_MS = 100
 
 interface Waiter {
@@ -70,6 +75,7 @@ export class Follower {
   #isSilent = false
   #tidiedAt: number
   #isReceiptWanted = false
+  #bellPauseMs = BELL_PAUSE_MS
   /** Wakes the loop from its pause. */
   #wake: (() => void) | undefined
   #isRung = false
@@ -101,7 +107,7 @@ export class Follower {
   /** Begins to follow. Idempotent. */
   start(): void {
     if (this.#running !== undefined || this.#isClosed) return
-    this.#stopListening = this.#store.onBell((bell) => this.#onBell(bell))
+    this.#stopListening = this.#store.onBell((bell, pauseMs) => this.#onBell(bell, pauseMs))
     this.#running = this.#run()
   }
 
@@ -128,7 +134,9 @@ export class Follower {
       await this.#store.retire(this.#sink.describe().id).catch(() => undefined)
   }
 
-  #onBell(bell: Bell): void {
+  #onBell(bell: Bell, pauseMs = BELL_PAUSE_MS): void {
+    // Whoever may publish could say anything.
+    if (bell === 'change') this.#bellPauseMs = pauseMs >= BELL_PAUSE_MS ? pauseMs : BELL_PAUSE_MS
     if (bell === 'receipt') this.#isReceiptWanted = true
     this.#ring()
   }
@@ -144,7 +152,7 @@ export class Follower {
       const waiters = this.#waiters.splice(0)
       let pauseMs: number
       try {
-        pauseMs = (await this.#round()) ? Math.min(SOON_MS, this.#options.periodMs) : this.#options.periodMs
+        pauseMs = (await this.#round()) ? this.#soonMs() : this.#options.periodMs
         for (const { resolve } of waiters) resolve()
         this.#announce()
       } catch (error) {
@@ -214,6 +222,12 @@ export class Follower {
       this.#sink.tell({ type: 'stale', cause })
     }
     return Math.min(RETRY_MS, this.#options.periodMs)
+  }
+
+  /** When to read again after a poll that found something, in milliseconds. */
+  #soonMs(): number {
+    const { periodMs } = this.#options
+    return this.#bellPauseMs <= periodMs ? SOON_PAUSES * this.#bellPauseMs : periodMs
   }
 
   /** Tells the store that this node lives, now and then, and at once when a receipt waits for it. */

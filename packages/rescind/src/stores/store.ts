@@ -74,6 +74,9 @@ export interface LiveNode extends NodeStatus {
 /** A ring of the doorbell; `receipt` asks every node to announce its position at once. */
 export type Bell = 'change' | 'receipt'
 
+/** `pauseMs`: how long the doorbell is silent after this ring, whatever happens, in milliseconds. Absent: not at all. */
+export type BellListener = (bell: Bell, pauseMs?: number) => void
+
 export interface PutOptions {
   /** Default `accepted`. */
   readonly ack?: Ack
@@ -130,7 +133,7 @@ export interface Store {
   /** Reads on from a position, or from the beginning: about `bytesMax` bytes of records, at least one if there is one. */
   readLog(after: string | undefined, bytesMax: number): Promise<LogPage>
   /** Calls back when the log may have grown. Returns what ends it. */
-  onBell(listener: (bell: Bell) => void): () => void
+  onBell(listener: BellListener): () => void
   /** Asks every node to announce its position at once. A hint, as every ring. */
   ringForReceipts(): Promise<void>
   /** Says that a node lives, for `NODE_LIFE_MS`. */

@@ -4,6 +4,9 @@
  * no node that calls itself fresh says "clear" for what was revoked before its last read.
  */
 import { randomBytes } from 'node:crypto'
+import { mkdtemp, rm } from 'node:fs/promises'
+import { tmpdir } from 'node:os'
+import { join } from 'node:path'
 import * as fc from 'fast-check'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { ANY_TIME, findDeadly, type State } from '../../src/core/revocation.js'
@@ -12,6 +15,7 @@ import { RescindError } from '../../src/errors.js'
 import { RedisConnection } from '../../src/redis/connection.js'
 import { RedisStore } from '../../src/redis/store.js'
 import { Replica } from '../../src/replica/replica.js'
+import { LmdbStore } from '../../src/stores/lmdb.js'
 import { MemoryStore } from '../../src/stores/memory.js'
 import type { Store } from '../../src/stores/store.js'
 import { RedisServer } from '../support/redis-server.js'
@@ -98,13 +102,16 @@ class Way {
 
 let server: RedisServer
 let connection: RedisConnection
+let folder: string
 beforeAll(async () => {
+  folder = await mkdtemp(join(tmpdir(), 'rescind-schedules-'))
   server = await RedisServer.start()
   connection = new RedisConnection({ url: server.url })
 })
 afterAll(async () => {
   await connection.close()
   await server.stop()
+  await rm(folder, { recursive: true })
 })
 
 /** What a state still says, as text: without words, and without what has ended. */
@@ -197,10 +204,16 @@ describe('after a random schedule every node equals the store', () => {
       () => new RedisStore(connection, { namespace: namespace(), partitions: 4 }),
     ],
     ['in memory', RUNS, () => new MemoryStore()],
+    ['on disk', Math.ceil(RUNS / 5), () => LmdbStore.open({ path: join(folder, namespace()) })],
   ])('%s (%i schedules)', { timeout: 120_000 }, async (_, runs, open) => {
     // fast-check prints the seed and the shortest schedule that fails.
     await fc.assert(
-      fc.asyncProperty(fc.array(step, { minLength: 5, maxLength: 30 }), (steps) => run(open(), steps)),
+      fc.asyncProperty(fc.array(step, { minLength: 5, maxLength: 30 }), async (steps) => {
+        const store = open()
+        await run(store, steps)
+        // The others share a connection.
+        if (store.kind === 'lmdb') await store.close()
+      }),
       { numRuns: runs },
     )
   })

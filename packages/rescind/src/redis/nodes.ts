@@ -1,0 +1,87 @@
+/**
+ * The list of live nodes: a hash with a line for each, `TIME {json}`, by the clock of the server. No script: a node
+ * that may only read, but for this one key, needs no right to run any.
+ */
+import { type LiveNode, NODE_LIFE_MS, type NodeStatus } from '../stores/store.js'
+import type { RedisClient } from './connection.js'
+
+/** A line not renewed for so long is removed, by one announcement in so many. */
+const FORGOTTEN_MS = 60_000
+const PRUNED_ONE_IN = 1024
+/** How long what the server's clock said is built upon: a line must not cost two commands. */
+const CLOCK_LIFE_MS = 10_000
+
+export class NodeList {
+  readonly #key: string
+  /** How far the server's clock is ahead of the monotonic one here, and when it was asked. */
+  #aheadMs = 0
+  #askedAtMs = -Infinity
+
+  constructor(key: string) {
+    this.#key = key
+  }
+
+  async announce(client: RedisClient, node: NodeStatus): Promise<void> {
+    const { id, ...line } = node
+    if (performance.now() - this.#askedAtMs > CLOCK_LIFE_MS) await this.#askClock(client)
+    try {
+      await client.hset(this.#key, id, `${this.#nowMs()} ${JSON.stringify(line)}`)
+    } catch (error) {
+      // The next one may go to another server.
+      this.#askedAtMs = -Infinity
+      throw error
+    }
+    if (Math.random() * PRUNED_ONE_IN < 1) await this.#prune(client)
+  }
+
+  async retire(client: RedisClient, id: string): Promise<void> {
+    await client.hdel(this.#key, id)
+  }
+
+  async list(client: RedisClient): Promise<readonly LiveNode[]> {
+    const [lines] = await Promise.all([client.hgetall(this.#key), this.#askClock(client)])
+    const nowMs = this.#nowMs()
+    return Object.entries(lines)
+      .map(([id, line]) => parseNode(id, line, nowMs))
+      .filter((node) => node !== undefined)
+      .sort((a, b) => (a.name < b.name ? -1 : 1))
+  }
+
+  #nowMs(): number {
+    return Math.floor(performance.now() + this.#aheadMs)
+  }
+
+  async #askClock(client: RedisClient): Promise<void> {
+    const [seconds = 0, micros = 0] = await client.time()
+    this.#askedAtMs = performance.now()
+    this.#aheadMs = Number(seconds) * 1000 + Number(micros) / 1000 - this.#askedAtMs
+  }
+
+  async #prune(client: RedisClient): Promise<void> {
+    const nowMs = this.#nowMs()
+    const dead = Object.entries(await client.hgetall(this.#key))
+      .filter(([, text]) => !(nowMs - parseInt(text, 10) <= FORGOTTEN_MS))
+      .map(([id]) => id)
+    if (dead.length > 0) await client.hdel(this.#key, ...dead)
+  }
+}
+
+function parseNode(id: string, line: string, nowMs: number): LiveNode | undefined {
+  const match = /^(\d{1,16}) (\{.*\})$/s.exec(line)
+  if (match === null) return undefined
+  const ageMs = Math.max(0, nowMs - Number(match[1]))
+  if (ageMs > NODE_LIFE_MS) return undefined
+  try {
+    const { name, position, stalenessMs, entries } = JSON.parse(match[2] as string) as Partial<NodeStatus>
+    return {
+      id,
+      name: String(name),
+      position: String(position),
+      stalenessMs: Number(stalenessMs),
+      entries: Number(entries),
+      ageMs,
+    }
+  } catch {
+    return undefined
+  }
+}
