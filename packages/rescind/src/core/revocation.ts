@@ -109,6 +109,16 @@ export function restore(state: State, now: number): State | undefined {
   return { restoredAt, entries: [] }
 }
 
+/** The statements that have not ended, and that the other state neither says nor holds void. */
+export function missingFrom(state: State, other: State, now: number): Entry[] {
+  return state.entries.filter(
+    (entry) =>
+      now < entry.end &&
+      entry.at > other.restoredAt &&
+      !other.entries.some((said) => dominates(said, entry)),
+  )
+}
+
 /** The latest end in a state; 0 without one. */
 export function latestEnd(state: State): number {
   return state.entries.reduce((latest, entry) => Math.max(latest, entry.end), 0)

@@ -41,6 +41,12 @@ export interface Subject extends Partial<KnownDigests> {
  */
 export const TOKEN_DIGEST = '#sha256'
 
+/**
+ * The reserved name in the target of a revocation of which only the digest is known: a store lost it, and a node
+ * gave it back. Its value is the digest. It can be listed, and no target can be made of it.
+ */
+export const TARGET_UNNAMED = '#digest'
+
 export const TARGET_CLAIMS_MAX = 8
 /** In UTF-16 units. */
 export const CLAIM_NAME_LENGTH_MAX = 128

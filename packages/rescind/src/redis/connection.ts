@@ -12,7 +12,7 @@ import { RescindError } from '../errors.js'
 import { EventStream } from '../event-stream.js'
 import { EvictionGuard } from './eviction.js'
 import { storeFailure } from './failure.js'
-import { CHANGE_KEYS, CHANGE_SCRIPT, SHAPE_SCRIPT } from './script.js'
+import { CHANGE_KEYS, CHANGE_SCRIPT, RESEED_SCRIPT, SHAPE_SCRIPT } from './script.js'
 import {
   type RedisAddress,
   type RedisConnectionOptions,
@@ -35,6 +35,8 @@ export interface RedisEvent {
 export type RedisClient = (Redis | Cluster) & {
   rescindChangeBuffer(...keysAndArguments: (string | number | Buffer)[]): Promise<ChangeReply>
   rescindShape(...keysAndArguments: (string | number)[]): Promise<number>
+  /** How many keys there are stands first. */
+  rescindReseed(...keysAndArguments: (string | number | Buffer)[]): Promise<number>
 }
 
 /** Whether something changed, the record as it stands, and where the log ends: epoch, segment, size, chain. */
@@ -270,6 +272,7 @@ function makeClient(plan: RedisPlan, role: RedisRole): RedisClient {
   const scripts = {
     rescindChange: { lua: CHANGE_SCRIPT, numberOfKeys: CHANGE_KEYS.length },
     rescindShape: { lua: SHAPE_SCRIPT, numberOfKeys: 2 },
+    rescindReseed: { lua: RESEED_SCRIPT },
   }
   const options = clientOptions(plan, role)
   if (plan.kind === 'cluster') {

@@ -3,7 +3,7 @@
  * errors carry them, AUTH's password among them) and no address.
  */
 import { RescindError } from '../errors.js'
-import { FORMAT_UNKNOWN_REPLY, PARTITIONS_DIFFER_REPLY, SHAPES_EXCEEDED_REPLY } from './script.js'
+import { FORMAT_UNKNOWN_REPLY, PARTITIONS_DIFFER_REPLY, SHAPES_EXCEEDED_REPLY } from './lua.js'
 import { shapesExceeded } from '../stores/store.js'
 
 /** Error replies that mean "not now" or "not you", with what to do. */

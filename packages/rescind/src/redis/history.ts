@@ -78,7 +78,7 @@ export async function rowsOf(client: RedisClient, partition: Partition, bytes: B
   const stored = await client.mgetBuffer(records.map(({ digest }) => partition.recordKey(digest)))
   return records.map((record, i) => {
     const value = stored[i] ?? null
-    return { record, stored: value === null ? undefined : parseRecord(value) }
+    return { record, stored: value === null ? undefined : parseRecord(value, record.digest) }
   })
 }
 

@@ -15,15 +15,23 @@
  *     if it ended before it was made, the time itself in 4 bytes
  *   - `issuedBefore` if given: 4 bytes; reason, if any; actor, if any
  * - the target: a byte, how many claims (0 to 8), and the name and value of each, in the order of `core/target`;
- *   for `{ iss, jti }`, the byte 9 and the two values
+ *   for `{ iss, jti }`, the byte 9 and the two values; the byte 10 alone when only its digest is known
  *
  * There is one way to write a record, and `parseRecord` refuses every other.
  *
  * Shapes: the epoch and the number of partitions, then a line for each shape: `END NAMES_JSON`.
  */
+import type { Digest } from '../core/digest.js'
 import { FORMAT_VERSION } from '../core/record.js'
 import { ANY_TIME, ENTRIES_MAX, type Entry, type State } from '../core/revocation.js'
-import { type ParsedTarget, type Shape, type Target, TARGET_CLAIMS_MAX, targetOf } from '../core/target.js'
+import {
+  type ParsedTarget,
+  type Shape,
+  type Target,
+  TARGET_CLAIMS_MAX,
+  TARGET_UNNAMED,
+  targetOf,
+} from '../core/target.js'
 import { RescindError } from '../errors.js'
 import { SHAPES_MAX } from '../stores/store.js'
 import { type Cursor, packText, readByte, readBytes, unpackText } from './packed-text.js'
@@ -58,18 +66,24 @@ const BEFORE_MASK = 3
 const TOKEN_CLAIMS = TARGET_CLAIMS_MAX + 1
 /** The latest time that 4 bytes hold. */
 const STORED_TIME_MAX = 0xffff_ffff
+/**
+ * Where the number of claims stands: nobody knows the target any more. What a node gives back to a store that lost
+ * it has no more than the digest, which every check finds.
+ */
+export const UNNAMED_CLAIMS = TARGET_CLAIMS_MAX + 2
+const UNNAMED_SHAPE: Shape = [TARGET_UNNAMED]
 const TOKEN_SHAPE: Shape = ['iss', 'jti']
 const VARINT_STEP = 0x80
 
 /** A target as it is stored: names and values in their order, which an object would not keep. */
 type StoredTarget = Pick<ParsedTarget, 'shape' | 'values'>
 
-/** Reads a record. Throws `ERR_STORE_CORRUPT` for anything that the script would not have written. */
-export function parseRecord(bytes: Buffer): StoredRecord {
+/** Reads a record; its `digest` stands for a target that is not named. Throws `ERR_STORE_CORRUPT` for anything that the script would not have written. */
+export function parseRecord(bytes: Buffer, digest: Digest = ''): StoredRecord {
   try {
     const cursor: Cursor = { bytes, at: 0 }
     const state = readState(cursor)
-    const target = readTarget(cursor)
+    const target = readTarget(cursor, digest)
     if (packRecord(state, target).equals(bytes)) return { target: targetOf(target), state }
   } catch (error) {
     if (!(error instanceof RangeError)) throw error
@@ -133,8 +147,9 @@ function readEntry(cursor: Cursor): Entry {
   }
 }
 
-function readTarget(cursor: Cursor): StoredTarget {
+function readTarget(cursor: Cursor, digest: Digest): StoredTarget {
   const claims = readByte(cursor)
+  if (claims === UNNAMED_CLAIMS) return { shape: UNNAMED_SHAPE, values: [digest] }
   if (claims === TOKEN_CLAIMS) {
     return { shape: TOKEN_SHAPE, values: [unpackText(cursor), unpackText(cursor)] }
   }
@@ -149,6 +164,10 @@ function readTarget(cursor: Cursor): StoredTarget {
 }
 
 function pushTarget(shape: Shape, values: readonly string[], out: number[]): void {
+  if (shape[0] === TARGET_UNNAMED) {
+    out.push(UNNAMED_CLAIMS)
+    return
+  }
   const isToken = shape.length === 2 && shape[0] === 'iss' && shape[1] === 'jti'
   out.push(isToken ? TOKEN_CLAIMS : values.length)
   for (const [i, value] of values.entries()) {

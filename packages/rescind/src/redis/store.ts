@@ -6,7 +6,7 @@
  * every check must know, stand in partition 0 for all, and a write is done when both hold it.
  */
 import { randomBytes } from 'node:crypto'
-import { type Digest, digestToBytes } from '../core/digest.js'
+import { type Digest, digestFromBytes, digestToBytes } from '../core/digest.js'
 import { OPERATION_RESTORE, OPERATION_REVOKE, RECORD_BYTES } from '../core/record.js'
 import { EMPTY_STATE, type Entry, type State } from '../core/revocation.js'
 import { type ParsedTarget, type Shape } from '../core/target.js'
@@ -28,6 +28,7 @@ import {
   type Page,
   type Probe,
   type PutOptions,
+  type ReseedOptions,
   shapeKey,
   SHAPES_MAX,
   type Store,
@@ -41,7 +42,7 @@ import { bellChannel, NAMESPACE, namespaceProblems, PARTITIONS } from './namespa
 import { NodeList } from './nodes.js'
 import { Partition, type Stretch } from './partition.js'
 import { packDetails, packTarget, parseRecord, parseShapes, type StoredShapes } from './record.js'
-import { changeArguments } from './script.js'
+import { changeArguments, RESEED_BUSY } from './script.js'
 
 export interface RedisStoreOptions {
   /** Keeps several systems apart on one Redis. Letters, digits, `-`, `_`, `.`; at most 64. Default `main`. */
@@ -160,6 +161,23 @@ export class RedisStore implements Store {
     return changed === 1
   }
 
+  async reseed(records: Buffer, options: ReseedOptions): Promise<number | undefined> {
+    const { now, shapes, end } = options
+    const groups = new Map<Partition, Buffer[]>()
+    for (let at = 0; at < records.length; at += RECORD_BYTES) {
+      const line = records.subarray(at, at + RECORD_BYTES)
+      const partition = this.#partitionOf(digestFromBytes(line, 0))
+      groups.set(partition, [...(groups.get(partition) ?? []), line])
+    }
+    return this.#write(async (client) => {
+      for (const shape of shapes) await this.#useShape(client, shape, end, now)
+      const given = await Promise.all(
+        [...groups].map((group) => this.#reseedPartition(client, options, ...group)),
+      )
+      return given.includes(RESEED_BUSY) ? undefined : given.reduce((sum, count) => sum + count, 0)
+    })
+  }
+
   async find(probe: Probe): Promise<readonly Held[]> {
     const { checkTimeoutMs } = this.#connection
     return this.#breaker.run(() =>
@@ -194,6 +212,9 @@ export class RedisStore implements Store {
         this.#assertPrimary(client),
       ])
       if (shapesText !== this.#shapesText) this.#learnShapes(shapesText)
+      // The log may still stand when all around it is gone, and would never grow again.
+      const epoch = from[0]?.epoch ?? ''
+      if (epoch !== '' && epoch !== this.#shapes.epoch) throw logChanged()
       const [only] = stretches
       const isOne = stretches.length === 1 && only !== undefined
       return {
@@ -378,6 +399,21 @@ export class RedisStore implements Store {
     await client.rescindShape(...keys, now, end, newEpoch(), shapeKey(shape), this.#partitions.length)
   }
 
+  async #reseedPartition(
+    client: RedisClient,
+    { now, giver }: ReseedOptions,
+    partition: Partition,
+    lines: readonly Buffer[],
+  ): Promise<number> {
+    const keys = [
+      partition.key('meta'),
+      partition.key('log:'),
+      ...lines.map((line) => partition.recordKey(digestFromBytes(line, 0))),
+    ]
+    const all = Buffer.concat(lines)
+    return client.rescindReseed(keys.length, ...keys, now, newEpoch(), this.#bellChannel, all, giver)
+  }
+
   /** Append and WAIT in one pipeline on one connection: WAIT speaks of the writes of its own connection. */
   async #writeAndWait(client: RedisClient, parameters: (string | number | Buffer)[]): Promise<ChangeReply> {
     const waitMs = Math.max(1, Math.floor(this.#connection.writeTimeoutMs / 2))
@@ -485,7 +521,8 @@ function stateOf([, record]: ChangeReply): State {
 function heldOf(digests: readonly Digest[], records: readonly (Buffer | null)[]): Held[] {
   const found: Held[] = []
   for (const [i, record] of records.entries()) {
-    if (record !== null) found.push({ digest: digests[i] as Digest, ...parseRecord(record) })
+    const digest = digests[i] as Digest
+    if (record !== null) found.push({ digest, ...parseRecord(record, digest) })
   }
   return found
 }

@@ -10,7 +10,7 @@
 import { RECORD_BYTES } from '../core/record.js'
 import type { Shape } from '../core/target.js'
 import { hasCode, RescindError } from '../errors.js'
-import { type Bell, ANNOUNCE_MS, type NodeStatus, type Store } from '../stores/store.js'
+import { type Bell, ANNOUNCE_MS, logChanged, type NodeStatus, type Store } from '../stores/store.js'
 
 /** Where the log goes. */
 export interface FollowerSink {
@@ -19,6 +19,10 @@ export interface FollowerSink {
   reserve(count: number): void
   /** Takes whole records; what is a pause for requests is divided by the follower. */
   apply(records: Buffer, start: number, end: number): void
+  /** The log does not continue what was read: all of it comes again. */
+  reread(): void
+  /** All of it has come. */
+  complete(): void
   /** After each round that was answered. */
   tidy(elapsedMs: number): void
   /** What the node tells of itself. */
@@ -30,11 +34,15 @@ export interface FollowerSink {
 export interface ReplicaEvent {
   /**
    * `fresh`: it follows the log. `stale`: the store does not answer. `reread`: the log did not continue what was
-   * read, and is read again. `gap`: a part of the log was lost before it was read. `silent`: the node cannot
-   * announce itself (it may lack the right), so no receipt waits for it.
+   * read, and is read again. `reseeded`: what the store had lost was given back, so many `entries`; `reseed-failed`:
+   * the store does not take it back (this node may lack the right; another may have it). `gap`: a part of the log
+   * was lost before it was read. `silent`: the node cannot announce itself (it may lack the right), so no receipt
+   * waits for it.
    */
-  readonly type: 'fresh' | 'stale' | 'reread' | 'gap' | 'silent'
+  readonly type: 'fresh' | 'stale' | 'reread' | 'reseeded' | 'reseed-failed' | 'gap' | 'silent'
   readonly cause?: RescindError
+  /** Of `reseeded`. */
+  readonly entries?: number
 }
 
 export interface FollowerOptions {
@@ -56,6 +64,9 @@ const SOON_PAUSES = 1.5
 /** Until a ring has told of its pause, in milliseconds. */
 const BELL_PAUSE_MS = 100
 const RETRY_MS = 100
+const REREAD_PAUSE_MAX_MS = 2000
+/** After so long without one, the next reread is the first again. */
+const REREAD_CALM_MS = 5000
 
 interface Waiter {
   resolve(): void
@@ -70,6 +81,10 @@ export class Follower {
   /** When the last read that reached the end was sent; -Infinity: not trusted. */
   #trustedAt = -Infinity
   #wasFresh = false
+  #isRereading = false
+  /** How often in a row the whole log had to be read again, and when last. */
+  #rereads = 0
+  #rereadAt = -Infinity
   #announcedAt = -Infinity
   #announcing: Promise<void> | undefined
   #isSilent = false
@@ -174,7 +189,12 @@ export class Follower {
     let page = await this.#store.readLog(this.#position, PAGE_BYTES)
     let found = false
     for (;;) {
-      if (page.hasGap) this.#sink.tell({ type: 'gap' })
+      // A gap is met when a read goes past it, and again and again while nothing stands behind it.
+      if (page.hasGap && page.position !== this.#position) {
+        this.#sink.tell({ type: 'gap' })
+        // What was lost with it, somebody may know: the whole log tells what has to be given back.
+        if (this.#position !== undefined && !this.#isRereading) throw logChanged()
+      }
       // The next page is on its way while this one is applied.
       const nextAt = monotonic()
       const next = page.isEnd ? undefined : this.#store.readLog(page.position, PAGE_BYTES)
@@ -190,6 +210,10 @@ export class Follower {
       sentAt = nextAt
     }
     this.#trustedAt = sentAt
+    if (this.#isRereading) {
+      this.#isRereading = false
+      this.#sink.complete()
+    }
     if (!this.#wasFresh) {
       this.#wasFresh = true
       this.#sink.tell({ type: 'fresh' })
@@ -212,10 +236,15 @@ export class Follower {
     if (hasCode(cause, 'ERR_LOG_CHANGED')) {
       this.#trustedAt = -Infinity
       this.#wasFresh = false
-      const isSecond = this.#position === undefined
+      const now = this.#options.monotonic()
+      this.#rereads = now - this.#rereadAt > REREAD_CALM_MS ? 0 : this.#rereads + 1
+      this.#rereadAt = now
       this.#position = undefined
+      this.#isRereading = true
+      this.#sink.reread()
       this.#sink.tell({ type: 'reread', cause })
-      return isSecond ? RETRY_MS : 0
+      // At once, and when that does not help, less and less often: all of the log is much to read.
+      return this.#rereads === 0 ? 0 : Math.min(RETRY_MS * 2 ** this.#rereads, REREAD_PAUSE_MAX_MS)
     }
     if (this.#wasFresh) {
       this.#wasFresh = false

@@ -6,13 +6,14 @@ import { randomUUID } from 'node:crypto'
 import { hostname } from 'node:os'
 import { digestFromBytes, digestToBytes } from '../core/digest.js'
 import { DIGEST_WORDS, type KnownDigests, ProbeSet } from '../core/probe.js'
-import { OPERATION_RESTORE, OPERATION_REVOKE, RECORD_BYTES, RECORD_WORDS, wordsOf } from '../core/record.js'
+import { OPERATION_RESTORE, OPERATION_REVOKE, RECORD_WORDS, wordsOf } from '../core/record.js'
 import { ANY_TIME, type Revocation, type State } from '../core/revocation.js'
 import { isUnnamed, own, type ParsedTarget, type Shape, type Subject } from '../core/target.js'
 import { RescindError } from '../errors.js'
 import { EventStream } from '../event-stream.js'
 import { shapeKey, type Store } from '../stores/store.js'
 import { Follower, type ReplicaEvent } from './follower.js'
+import { reseed } from './reseed.js'
 import { Table } from './table.js'
 
 export interface ReplicaOptions {
@@ -47,6 +48,7 @@ export class Replica {
   readonly id = randomUUID()
   readonly name: string
   readonly stalenessMaxMs: number
+  readonly #store: Store
   readonly #table = new Table()
   readonly #follower: Follower
   readonly #events = new EventStream<ReplicaEvent>()
@@ -54,6 +56,9 @@ export class Replica {
   readonly #listeners = new Set<RevokedListener>()
   readonly #shapesListeners = new Set<() => void>()
   #probes = new ProbeSet([])
+  /** While the log is read again, and until the store has back what it lost: what the log says. */
+  #log: Table | undefined
+  #reseeding: AbortController | undefined
   /** Where among the words of `#probes` `#find` met the revocation. */
   #foundAt = 0
   /** The shapes that the store told of. */
@@ -67,6 +72,7 @@ export class Replica {
 
   constructor(store: Store, options: ReplicaOptions) {
     const { stalenessMaxMs, now, monotonic = () => performance.now() } = options
+    this.#store = store
     this.name = options.name ?? `${hostname()}:${process.pid}`
     this.stalenessMaxMs = stalenessMaxMs
     this.#now = now
@@ -77,6 +83,8 @@ export class Replica {
         useShapes: (shapes) => this.#useShapes(shapes),
         reserve: (count) => this.#table.reserve(count),
         apply: (records, start, end) => this.#apply(records, start, end),
+        reread: () => this.#expectAll(),
+        complete: () => this.#giveBack(),
         tidy: (elapsedMs) => this.#tidy(elapsedMs),
         describe: () => ({ id: this.id, name: this.name, entries: this.size }),
         tell: (event) => this.#events.publish(event),
@@ -212,6 +220,7 @@ export class Replica {
 
   /** Ends following, and takes this node from the list. Idempotent. */
   async close(): Promise<void> {
+    this.#reseeding?.abort()
     await this.#follower.close()
     this.#events.end()
   }
@@ -262,33 +271,60 @@ export class Replica {
 
   #apply(records: Buffer, start: number, end: number): void {
     const words = wordsOf(records.subarray(start, end))
-    const count = (end - start) / RECORD_BYTES
-    const hasListeners = this.#listeners.size > 0
-    for (let i = 0, at = 0; i < count; i++, at += RECORD_WORDS) {
-      if (i % TOUCHED_AHEAD === 0) this.#touch(words, at, Math.min(TOUCHED_AHEAD, count - i))
-      const kind = records[start + i * RECORD_BYTES + 28] as number
-      const [ends, before, made] = [words[at + 4] as number, words[at + 5] as number, words[at + 6] as number]
-      switch (kind & 0x0f) {
-        case OPERATION_REVOKE: {
-          const isNew = this.#table.revoke(words, at, ends >>> 0, before >>> 0, made >>> 0)
-          if (isNew && hasListeners) for (const listener of this.#listeners) listener(words, at)
-          break
-        }
-        case OPERATION_RESTORE:
-          this.#table.restore(words, at, made >>> 0, ends >>> 0)
-          break
-        default:
-          throw new RescindError(
-            'ERR_STORE_CORRUPT',
-            `the log holds a record of kind ${kind}; upgrade this node`,
-          )
-      }
+    const listeners = this.#listeners.size > 0 ? this.#listeners : undefined
+    for (let at = 0; at < words.length; at += RECORD_WORDS) {
+      if (at % (TOUCHED_AHEAD * RECORD_WORDS) === 0) this.#touch(words, at)
+      const isNew = applyRecord(this.#table, words, at)
+      if (isNew && listeners !== undefined) for (const listener of listeners) listener(words, at)
+      if (this.#log !== undefined) applyRecord(this.#log, words, at)
     }
   }
 
-  #touch(words: Int32Array, offset: number, count: number): void {
-    for (let i = 0, at = offset; i < count; i++, at += RECORD_WORDS)
-      this.#touched ^= this.#table.touch(words, at)
+  /** The log is another one: what it holds is gathered apart, to be compared with what is known. */
+  #expectAll(): void {
+    this.#reseeding?.abort()
+    this.#log = this.#store.reseed === undefined ? undefined : new Table()
+  }
+
+  /** The log was read to its end: the store gets back what it does not say any more. */
+  #giveBack(): void {
+    const log = this.#log
+    if (log === undefined) return
+    const ended = new AbortController()
+    this.#reseeding = ended
+    const now = () => Math.floor(this.#now() / 1000)
+    const { shapes } = this.#probes
+    reseed({
+      store: this.#store,
+      giver: this.id,
+      table: this.#table,
+      log,
+      catchUp: () => this.catchUp(),
+      shapes,
+      now,
+      signal: ended.signal,
+    })
+      .then(
+        (entries) => this.#events.publish({ type: 'reseeded', entries }),
+        (error: unknown) => {
+          if (ended.signal.aborted) return
+          const cause =
+            error instanceof RescindError
+              ? error
+              : new RescindError('ERR_STORE_UNAVAILABLE', 'the store could not be given back what it lost', {
+                  cause: error,
+                })
+          this.#events.publish({ type: 'reseed-failed', cause })
+        },
+      )
+      .finally(() => {
+        if (this.#log === log) this.#log = undefined
+      })
+  }
+
+  #touch(words: Int32Array, offset: number): void {
+    const end = Math.min(offset + TOUCHED_AHEAD * RECORD_WORDS, words.length)
+    for (let at = offset; at < end; at += RECORD_WORDS) this.#touched ^= this.#table.touch(words, at)
   }
 
   #tidy(elapsedMs: number): void {
@@ -304,4 +340,22 @@ export class Replica {
 function includesShape(shapes: readonly Shape[], shape: Shape): boolean {
   const key = shapeKey(shape)
   return shapes.some((other) => shapeKey(other) === key)
+}
+
+/** True when the record is a revocation that says more than the table did. */
+function applyRecord(table: Table, words: Int32Array, at: number): boolean {
+  const [ends, before, made] = [words[at + 4] as number, words[at + 5] as number, words[at + 6] as number]
+  const kind = (words[at + 7] as number) & 0xff
+  switch (kind & 0x0f) {
+    case OPERATION_REVOKE:
+      return table.revoke(words, at, ends >>> 0, before >>> 0, made >>> 0)
+    case OPERATION_RESTORE:
+      table.restore(words, at, made >>> 0, ends >>> 0)
+      return false
+    default:
+      throw new RescindError(
+        'ERR_STORE_CORRUPT',
+        `the log holds a record of kind ${kind}; upgrade this node`,
+      )
+  }
 }

@@ -94,6 +94,16 @@ export interface ListOptions {
   readonly filter?: ((revocation: Revocation) => boolean) | undefined
 }
 
+export interface ReseedOptions {
+  /** The id of the node that gives. */
+  readonly giver: string
+  /** The clock, in whole seconds since 1970. */
+  readonly now: number
+  /** The shapes that the records may be of, to be in use until `end`, in seconds since 1970. */
+  readonly shapes: readonly Shape[]
+  readonly end: number
+}
+
 export interface Page {
   /** Newest first. */
   readonly revocations: readonly Revocation[]
@@ -142,6 +152,12 @@ export interface Store {
   retire(id: string): Promise<void>
   /** The nodes that live, by name. */
   nodes(): Promise<readonly LiveNode[]>
+  /**
+   * Takes back what its log has lost, as records of the log: statements and restores with the times they were made
+   * at, merged as ever. Returns how many it took; undefined while another node gives back, for one does at a time.
+   * Absent where nothing is lost without an error.
+   */
+  reseed?(records: Buffer, options: ReseedOptions): Promise<number | undefined>
   /** Reads on from a position, at most `limit` changes. */
   changes(after: string, limit: number): Promise<Changes>
   /** The end of the log, in its epoch. */

@@ -1,0 +1,103 @@
+/**
+ * Gives a store back what it has lost. After the log did not continue what was read, the whole of it is read again
+ * into a table beside the one in use; what that one says and the log does not is written back, with the times it
+ * was made at. Many nodes notice the same: one gives at a time, and the others find its lines in the log.
+ */
+import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promises'
+import { digestFromBytes } from '../core/digest.js'
+import { OPERATION_RESTORE, OPERATION_REVOKE, RECORD_BYTES, writeRecord } from '../core/record.js'
+import { missingFrom } from '../core/revocation.js'
+import type { Shape } from '../core/target.js'
+import { RescindError } from '../errors.js'
+import type { Store } from '../stores/store.js'
+import type { Table, TableState } from './table.js'
+
+export interface ReseedOptions {
+  readonly store: Store
+  /** The id of this node. */
+  readonly giver: string
+  /** What the node knows. */
+  readonly table: Table
+  /** What the log said when it was read again, and says since. */
+  readonly log: Table
+  /** Resolves when `log` has everything that stands in the store's log at the time of the call. */
+  readonly catchUp: () => Promise<void>
+  readonly shapes: readonly Shape[]
+  /** The clock, in whole seconds since 1970. */
+  readonly now: () => number
+  readonly signal: AbortSignal
+}
+
+/** How many digests go in one command: some milliseconds of the server. */
+const BATCH_STATES = 64
+/** How many states are compared before others have their turn. */
+const STATES_PER_TURN = 512
+/** Nodes that noticed the same do not all begin at once. */
+const START_SPREAD_MS = 100
+const RETRY_MS = 250
+/** Failures that pass by themselves. */
+const PASSING: ReadonlySet<string> = new Set([
+  'ERR_STORE_UNAVAILABLE',
+  'ERR_STORE_TIMEOUT',
+  'ERR_STORE_OVERLOADED',
+])
+
+/** Resolves with how many lines the log lacked. Rejects with why the store does not take them, or when aborted. */
+export async function reseed(options: ReseedOptions): Promise<number> {
+  const { table, log, now, signal } = options
+  await sleep(Math.random() * START_SPREAD_MS, undefined, { signal, ref: false })
+  let batch: TableState[] = []
+  let given = 0
+  let compared = 0
+  let end = 0
+  for (const held of table.states()) {
+    for (const entry of held.state.entries) end = Math.max(end, entry.end)
+    if (linesMissing(held, log, now()).length > 0) batch.push(held)
+    if (batch.length >= BATCH_STATES) {
+      given += await give(options, batch, end)
+      batch = []
+    } else if (++compared % STATES_PER_TURN === 0) await nextTurn(undefined, { signal })
+  }
+  // The shapes are given back even where nothing else is missing.
+  return given + (await give(options, batch, end))
+}
+
+/** `end`: until when the shapes are in use. */
+async function give(options: ReseedOptions, batch: readonly TableState[], end: number): Promise<number> {
+  const { store, giver, log, catchUp, shapes, now, signal } = options
+  if (store.reseed === undefined || end === 0) return 0
+  for (;;) {
+    signal.throwIfAborted()
+    try {
+      // What others gave meanwhile is not given again.
+      if (batch.length > 0) await catchUp()
+      const records = Buffer.concat(batch.flatMap((held) => linesMissing(held, log, now())))
+      const given = await store.reseed(records, { giver, now: now(), shapes, end })
+      if (given !== undefined) return given
+    } catch (error) {
+      if (!(error instanceof RescindError) || !PASSING.has(error.code)) throw error
+    }
+    await sleep(RETRY_MS * (0.5 + Math.random()), undefined, { signal, ref: false })
+  }
+}
+
+/** What is known of a digest and the log does not say, as lines of a log: the restore first. */
+function linesMissing({ words, state, keptUntil }: TableState, log: Table, now: number): Buffer[] {
+  const other = log.stateOf(words, 0)
+  const digest = digestFromBytes(Buffer.from(words.buffer, words.byteOffset, words.byteLength), 0)
+  const lines: Buffer[] = []
+  if (state.restoredAt > other.restoredAt && keptUntil > now) {
+    const restore = { operation: OPERATION_RESTORE, digest, end: keptUntil, issuedBefore: 0 }
+    lines.push(line({ ...restore, at: state.restoredAt }))
+  }
+  for (const { at, end, issuedBefore } of missingFrom(state, other, now)) {
+    lines.push(line({ operation: OPERATION_REVOKE, digest, end, issuedBefore, at }))
+  }
+  return lines
+}
+
+function line(record: Parameters<typeof writeRecord>[2]): Buffer {
+  const bytes = Buffer.alloc(RECORD_BYTES)
+  writeRecord(bytes, 0, record)
+  return bytes
+}

@@ -1,0 +1,212 @@
+/**
+ * What Redis loses, the nodes give back: emptied, restarted bare, rolled back, a segment or the records deleted.
+ * Beside them a naive client with keys of its own, which must lose them, or the harm proves nothing.
+ */
+import { Redis } from 'ioredis'
+import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import type { Target } from '../../src/core/target.js'
+import { RedisConnection } from '../../src/redis/connection.js'
+import { RedisStore } from '../../src/redis/store.js'
+import type { ReplicaEvent } from '../../src/replica/follower.js'
+import { TokenManager } from '../../src/token-manager.js'
+import { RedisServer } from '../support/redis-server.js'
+import { until } from '../support/until.js'
+
+const ISS = 'https://login.example.com'
+const token = (n: number) => ({ iss: ISS, jti: `token-${n}`, sub: `person-${n % 7}`, iat: 1_700_000_000 })
+
+let server: RedisServer
+let naive: Redis
+let open: TokenManager[] = []
+beforeEach(async () => {
+  server = await RedisServer.start({ config: { appendonly: 'no', save: '""' } })
+  naive = new Redis(server.url, { lazyConnect: false })
+  naive.on('error', () => undefined)
+})
+afterEach(async () => {
+  await Promise.all(open.map((manager) => manager.close()))
+  open = []
+  naive.disconnect()
+  await server.stop()
+})
+
+function node(options: { partitions?: number; replica?: boolean; url?: string } = {}): TokenManager {
+  const { partitions = 1, replica, url = server.url } = options
+  const connection = new RedisConnection({ url, checkTimeoutMs: 1000, connectTimeoutMs: 1000 })
+  const manager = new TokenManager({
+    store: new RedisStore(connection, { partitions }),
+    stalenessMaxMs: 1000,
+    replica,
+  })
+  open.push(manager)
+  return manager
+}
+
+/** What happens to a node's replica, as it comes. */
+function eventsOf(manager: TokenManager): ReplicaEvent[] {
+  const events: ReplicaEvent[] = []
+  void (async () => {
+    for await (const event of manager.replica!.events()) events.push(event)
+  })()
+  return events
+}
+
+const HARMS: [string, () => Promise<unknown>][] = [
+  ['emptied', () => server.command('FLUSHALL')],
+  [
+    'killed and started again with nothing',
+    async () => {
+      await server.kill()
+      await server.restart()
+    },
+  ],
+  [
+    'rolled back to what it was before the last revocations',
+    async () => {
+      // `beforeLast` made the copy on the disk.
+      await server.kill()
+      await server.restart()
+    },
+  ],
+  ['deprived of its log', () => server.command('DEL', 'rescind:{main.0}:log:1')],
+  ['deprived of meta and shapes', () => server.command('DEL', 'rescind:{main.0}:meta', 'rescind:{main.0}:shapes')],
+]
+
+describe.each(HARMS)('a server that is %s', (name, harm) => {
+  it('gets back every revocation and every restore from a node that lives', async () => {
+    const first = node()
+    const second = node()
+    await Promise.all([first.ready(), second.ready()])
+    const events = [...[first, second].map(eventsOf)]
+    for (let n = 0; n < 40; n++) {
+      if (n === 20 && name.startsWith('rolled back')) await server.command('SAVE')
+      await first.revoke({ iss: ISS, jti: `token-${n}` }, { reason: 'lost' })
+      await naive.set(`naive:${n}`, '1', 'EX', 1800)
+    }
+    await first.revoke({ sub: 'person-3' })
+    await first.revoke({ sub: 'person-5' })
+    await first.restore({ sub: 'person-5' })
+    await until(() => second.checkNow(token(39))?.status === 'revoked', { what: 'the second node to follow' })
+
+    await harm()
+    await until(() => events.flat().some(({ type }) => type === 'reseeded'), {
+      what: 'a node to give back what was lost',
+      timeoutMs: 15_000,
+    })
+
+    // A node that comes new knows nothing but what the store has.
+    const stranger = node()
+    await stranger.ready()
+    const isDead = (n: number) => stranger.checkNow(token(n))?.status === 'revoked'
+    await until(() => Array.from({ length: 40 }, (_, n) => n).every(isDead), {
+      what: 'all revocations to be back',
+      timeoutMs: 15_000,
+    })
+    const strict = node({ replica: false })
+    for (let n = 0; n < 40; n++) {
+      expect(await strict.check(token(n)), `token ${n}`).toMatchObject({ status: 'revoked' })
+    }
+    expect(stranger.checkNow({ sub: 'person-3', iat: 1_700_000_000 })?.status).toBe('revoked')
+    // Restored is restored, and nobody is refused who was never revoked.
+    expect(stranger.checkNow({ ...token(100), sub: 'person-5' })?.status).toBe('clear')
+    expect(await strict.check({ ...token(100), sub: 'person-5' })).toEqual({ status: 'clear' })
+    expect(await strict.check(token(102))).toEqual({ status: 'clear' })
+    if (name.startsWith('deprived')) return
+    const left = await naive.exists(...Array.from({ length: 40 }, (_, n) => `naive:${n}`))
+    expect(left, 'the naive client must lose some').toBeLessThan(40)
+  })
+})
+
+it('between the loss and its mending a node that knows of a revocation never says clear, not even when it asks the store', async () => {
+  const one = node()
+  await one.ready()
+  for (let n = 0; n < 50; n++) await one.revoke({ iss: ISS, jti: `token-${n}` })
+  let isMended = false
+  let asked = 0
+  const answers = new Set<string>()
+  const asking = (async () => {
+    while (!isMended || asked < 200) {
+      const result = await one.check(token(asked++ % 50), { consistency: 'strict' })
+      answers.add(result.status)
+      answers.add(one.checkNow(token(asked % 50))?.status ?? 'unknown')
+    }
+  })()
+  for (let round = 0; round < 3; round++) {
+    const events = eventsOf(one)
+    await server.command('FLUSHALL')
+    await until(() => events.some(({ type }) => type === 'reseeded'), { what: 'the mending' })
+  }
+  isMended = true
+  await asking
+  expect([...answers].filter((answer) => answer !== 'unknown')).toEqual(['revoked'])
+})
+
+it('many nodes give back the same at once, and the log does not grow with their number', async () => {
+  const COUNT = 3000
+  const NODES = 8
+  const nodes = Array.from({ length: NODES }, () => node())
+  await Promise.all(nodes.map((each) => each.ready()))
+  const writer = nodes[0]!
+  const targets: Target[] = Array.from({ length: COUNT }, (_, n) => ({ iss: ISS, jti: `token-${n}` }))
+  for (let n = 0; n < COUNT; n += 100) await Promise.all(targets.slice(n, n + 100).map((target) => writer.revoke(target)))
+  await until(() => nodes.every((each) => each.replica!.size === COUNT), { what: 'all to follow' })
+  const events = nodes.map(eventsOf)
+  await server.command('FLUSHALL')
+  await until(() => events.every((each) => each.some(({ type }) => type === 'reseeded')), {
+    what: 'all nodes to be done',
+    timeoutMs: 20_000,
+  })
+  const stranger = node()
+  await stranger.ready()
+  expect(stranger.replica!.size).toBe(COUNT)
+  const bytes = await server.command<number>('STRLEN', 'rescind:{main.0}:log:1')
+  // One line each, and the header: what one node gave back, the others found in place.
+  expect(bytes).toBe((COUNT + 1) * 32)
+  const given = events.flat().reduce((sum, { entries = 0 }) => sum + entries, 0)
+  expect(given).toBe(COUNT)
+})
+
+it('a node without the right to write says so, and one that has it gives back', async () => {
+  await server.command('ACL', 'SETUSER', 'reader', 'on', '>secret', '~*', '&*', '+@all', '-@scripting')
+  const { host, port } = server
+  const reader = node({ url: `redis://reader:secret@${host}:${port}` })
+  const writer = node()
+  await Promise.all([reader.ready(), writer.ready()])
+  await writer.revoke({ sub: 'person-1' })
+  await until(() => reader.checkNow(token(1))?.status === 'revoked', { what: 'the reader to follow' })
+  await writer.close()
+  const events = eventsOf(reader)
+  await server.command('FLUSHALL')
+  await until(() => events.some(({ type }) => type === 'reseed-failed'), { what: 'the reader to say that it may not' })
+  expect(events.find(({ type }) => type === 'reseed-failed')?.cause?.code).toBe('ERR_STORE_REFUSED')
+  expect(reader.checkNow(token(1))?.status).toBe('revoked')
+  const other = node()
+  expect(await other.check(token(1), { consistency: 'strict' })).toEqual({ status: 'clear' })
+})
+
+it('in partitions, each gets back its own', async () => {
+  const one = node({ partitions: 4 })
+  await one.ready()
+  for (let n = 0; n < 60; n++) await one.revoke({ iss: ISS, jti: `token-${n}` })
+  const events = eventsOf(one)
+  await server.command('FLUSHALL')
+  await until(() => events.some(({ type }) => type === 'reseeded'), { what: 'the mending' })
+  const strict = node({ partitions: 4, replica: false })
+  for (let n = 0; n < 60; n++) expect((await strict.check(token(n))).status, `token ${n}`).toBe('revoked')
+})
+
+it('what was given back without its name is listed by its digest, and is named again by the next revocation', async () => {
+  const one = node()
+  await one.ready()
+  const { id } = await one.revoke({ sub: 'person-1' }, { reason: 'stolen' })
+  const events = eventsOf(one)
+  await server.command('FLUSHALL')
+  await until(() => events.some(({ type }) => type === 'reseeded'), { what: 'the mending' })
+  const { revocations } = await one.list()
+  expect(revocations).toMatchObject([{ id, target: { '#digest': id } }])
+  expect(revocations[0]).not.toHaveProperty('reason')
+  await one.revoke({ sub: 'person-1' }, { expiresAt: Math.floor(Date.now() / 1000) + 7200 })
+  expect((await one.list()).revocations).toMatchObject([{ id, target: { sub: 'person-1' } }])
+  expect(await one.restore({ sub: 'person-1' })).toBe(true)
+  expect((await one.check(token(1))).status).toBe('clear')
+})
