@@ -81,7 +81,10 @@ export class Replica {
       store,
       {
         useShapes: (shapes) => this.#useShapes(shapes),
-        reserve: (count) => this.#table.reserve(count),
+        reserve: (count) => {
+          this.#table.reserve(count)
+          this.#log?.reserve(count)
+        },
         apply: (records, start, end) => this.#apply(records, start, end),
         reread: () => this.#expectAll(),
         complete: () => this.#giveBack(),

@@ -29,12 +29,13 @@ export interface ReseedOptions {
 }
 
 /** How many digests go in one command: some milliseconds of the server. */
-const BATCH_STATES = 64
+const BATCH_STATES = 256
 /** How many states are compared before others have their turn. */
-const STATES_PER_TURN = 512
+const STATES_PER_TURN = 128
 /** Nodes that noticed the same do not all begin at once. */
 const START_SPREAD_MS = 100
 const RETRY_MS = 250
+const NOTHING: readonly Buffer[] = []
 /** Failures that pass by themselves. */
 const PASSING: ReadonlySet<string> = new Set([
   'ERR_STORE_UNAVAILABLE',
@@ -82,15 +83,18 @@ async function give(options: ReseedOptions, batch: readonly TableState[], end: n
 }
 
 /** What is known of a digest and the log does not say, as lines of a log: the restore first. */
-function linesMissing({ words, state, keptUntil }: TableState, log: Table, now: number): Buffer[] {
+function linesMissing({ words, state, keptUntil }: TableState, log: Table, now: number): readonly Buffer[] {
   const other = log.stateOf(words, 0)
+  const isRestoreMissing = state.restoredAt > other.restoredAt && keptUntil > now
+  const missing = missingFrom(state, other, now)
+  if (!isRestoreMissing && missing.length === 0) return NOTHING
   const digest = digestFromBytes(Buffer.from(words.buffer, words.byteOffset, words.byteLength), 0)
   const lines: Buffer[] = []
-  if (state.restoredAt > other.restoredAt && keptUntil > now) {
+  if (isRestoreMissing) {
     const restore = { operation: OPERATION_RESTORE, digest, end: keptUntil, issuedBefore: 0 }
     lines.push(line({ ...restore, at: state.restoredAt }))
   }
-  for (const { at, end, issuedBefore } of missingFrom(state, other, now)) {
+  for (const { at, end, issuedBefore } of missing) {
     lines.push(line({ operation: OPERATION_REVOKE, digest, end, issuedBefore, at }))
   }
   return lines
