@@ -426,7 +426,8 @@ export class TokenManager {
       found = toRevocation(digest, target, entry)
     }
     // What the store told this node once, it may have lost since: whoever was refused here is not let in again.
-    if (found === undefined && this.replica?.mentions(subject) === true) found = this.replica.find(subject, now)
+    if (found === undefined && this.replica?.mentions(subject) === true)
+      found = this.replica.find(subject, now)
     if (found !== undefined) return { status: 'revoked', revocation: found }
     if (isNameless) {
       return { status: 'unknown', cause: unnamed() }

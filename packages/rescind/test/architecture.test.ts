@@ -158,8 +158,8 @@ describe('documentation', () => {
     const readme = readFileSync(join(DOCS, '../README.md'), 'utf8')
     const names = new Set(
       files
-        // Its words in capitals are replies of the script.
-        .filter((file) => file !== 'redis/script.ts')
+        // Its words in capitals are replies of the scripts.
+        .filter((file) => file !== 'redis/lua.ts')
         .flatMap((file) => code(file).match(/'(?:REDIS|RESCIND)_[A-Z_]+'/g) ?? [])
         .map((name) => name.slice(1, -1)),
     )

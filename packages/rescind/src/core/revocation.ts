@@ -113,9 +113,7 @@ export function restore(state: State, now: number): State | undefined {
 export function missingFrom(state: State, other: State, now: number): Entry[] {
   return state.entries.filter(
     (entry) =>
-      now < entry.end &&
-      entry.at > other.restoredAt &&
-      !other.entries.some((said) => dominates(said, entry)),
+      now < entry.end && entry.at > other.restoredAt && !other.entries.some((said) => dominates(said, entry)),
   )
 }
 

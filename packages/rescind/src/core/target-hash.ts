@@ -24,6 +24,7 @@ import {
   type Sha256State,
   STATE_WORDS,
 } from './sha256.js'
+import { charCodeOf } from './text.js'
 
 /** How many words of an `Int32Array` a digest takes: 16 bytes. */
 export const DIGEST_WORDS = 4
@@ -120,10 +121,10 @@ function absorbAscii(from: Sha256State, value: string, sizeBefore: number): numb
   w[0] = length
   let i = 0
   for (; i + 4 <= length; i += 4) {
-    const c0 = value.charCodeAt(i)
-    const c1 = value.charCodeAt(i + 1)
-    const c2 = value.charCodeAt(i + 2)
-    const c3 = value.charCodeAt(i + 3)
+    const c0 = charCodeOf(value, i)
+    const c1 = charCodeOf(value, i + 1)
+    const c2 = charCodeOf(value, i + 2)
+    const c3 = charCodeOf(value, i + 3)
     seen |= c0 | c1 | c2 | c3
     if (at === 16) {
       compress(state, current)
@@ -135,7 +136,7 @@ function absorbAscii(from: Sha256State, value: string, sizeBefore: number): numb
   let word = 0
   let shift = 24
   for (; i < length; i++, shift -= 8) {
-    const c = value.charCodeAt(i)
+    const c = charCodeOf(value, i)
     seen |= c
     word |= c << shift
   }

@@ -9,6 +9,7 @@
 import { RescindError } from '../errors.js'
 import { type Digest, targetDigest, textDigest } from './digest.js'
 import type { KnownDigests } from './probe.js'
+import { isWellFormed } from './text.js'
 
 export type ClaimValue = string | number | boolean
 
@@ -239,7 +240,7 @@ function isNameable(value: unknown): value is ClaimValue {
 }
 
 function isComparableText(value: string): boolean {
-  return value !== '' && value.length <= CLAIM_VALUE_LENGTH_MAX && value.isWellFormed()
+  return value !== '' && value.length <= CLAIM_VALUE_LENGTH_MAX && isWellFormed(value)
 }
 
 function canonicalNumber(value: number): string {

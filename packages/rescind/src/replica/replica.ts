@@ -356,9 +356,6 @@ function applyRecord(table: Table, words: Int32Array, at: number): boolean {
       table.restore(words, at, made >>> 0, ends >>> 0)
       return false
     default:
-      throw new RescindError(
-        'ERR_STORE_CORRUPT',
-        `the log holds a record of kind ${kind}; upgrade this node`,
-      )
+      throw new RescindError('ERR_STORE_CORRUPT', `the log holds a record of kind ${kind}; upgrade this node`)
   }
 }

@@ -13,6 +13,7 @@
  * ended tokens then never admits a working set that comes round more slowly than its probation.
  */
 import { randomBytes } from 'node:crypto'
+import { charCodeOf } from '../core/text.js'
 
 export interface TokenCacheOptions {
   /** How many texts are remembered. Default 10,000; 0 remembers nothing. */
@@ -187,7 +188,7 @@ function hashOf(text: string): number {
   const stride = Math.floor(length / (SAMPLES + 1))
   let hash = SEED ^ length
   for (let i = 0; i < samples; i++) {
-    const two = text.charCodeAt(length - 1 - i) | (text.charCodeAt((i + 1) * stride) << 16)
+    const two = charCodeOf(text, length - 1 - i) | (charCodeOf(text, (i + 1) * stride) << 16)
     hash = Math.imul(hash ^ two, 0x9e3779b1)
     hash ^= hash >>> 15
   }

@@ -69,7 +69,10 @@ const HARMS: [string, () => Promise<unknown>][] = [
     },
   ],
   ['deprived of its log', () => server.command('DEL', 'rescind:{main.0}:log:1')],
-  ['deprived of meta and shapes', () => server.command('DEL', 'rescind:{main.0}:meta', 'rescind:{main.0}:shapes')],
+  [
+    'deprived of meta and shapes',
+    () => server.command('DEL', 'rescind:{main.0}:meta', 'rescind:{main.0}:shapes'),
+  ],
 ]
 
 describe.each(HARMS)('a server that is %s', (name, harm) => {
@@ -148,7 +151,8 @@ it('many nodes give back the same at once, and the log does not grow with their 
   await Promise.all(nodes.map((each) => each.ready()))
   const writer = nodes[0]!
   const targets: Target[] = Array.from({ length: COUNT }, (_, n) => ({ iss: ISS, jti: `token-${n}` }))
-  for (let n = 0; n < COUNT; n += 100) await Promise.all(targets.slice(n, n + 100).map((target) => writer.revoke(target)))
+  for (let n = 0; n < COUNT; n += 100)
+    await Promise.all(targets.slice(n, n + 100).map((target) => writer.revoke(target)))
   await until(() => nodes.every((each) => each.replica!.size === COUNT), { what: 'all to follow' })
   const events = nodes.map(eventsOf)
   await server.command('FLUSHALL')
@@ -177,7 +181,9 @@ it('a node without the right to write says so, and one that has it gives back', 
   await writer.close()
   const events = eventsOf(reader)
   await server.command('FLUSHALL')
-  await until(() => events.some(({ type }) => type === 'reseed-failed'), { what: 'the reader to say that it may not' })
+  await until(() => events.some(({ type }) => type === 'reseed-failed'), {
+    what: 'the reader to say that it may not',
+  })
   expect(events.find(({ type }) => type === 'reseed-failed')?.cause?.code).toBe('ERR_STORE_REFUSED')
   expect(reader.checkNow(token(1))?.status).toBe('revoked')
   const other = node()
