@@ -426,8 +426,12 @@ export class TokenManager {
       found = toRevocation(digest, target, entry)
     }
     // What the store told this node once, it may have lost since: whoever was refused here is not let in again.
-    if (found === undefined && this.replica?.mentions(subject) === true)
-      found = this.replica.find(subject, now)
+    if (found === undefined && this.replica?.isStarted === true && this.replica.mentions(subject)) {
+      const known = this.replica.find(subject, now)
+      const restoredAt = held.find(({ digest }) => digest === known?.id)?.state.restoredAt ?? 0
+      // A restore that the log has not told of yet.
+      if (known !== undefined && known.revokedAt > restoredAt) found = known
+    }
     if (found !== undefined) return { status: 'revoked', revocation: found }
     if (isNameless) {
       return { status: 'unknown', cause: unnamed() }
@@ -449,7 +453,7 @@ export class TokenManager {
       now: Math.floor(this.now()),
     })
     // This node refuses the token from now on, before the log tells it to.
-    this.replica?.learn(target, state)
+    this.replica?.learn(target, state, position)
     const revocation = toRevocation(target.digest, targetOf(target), strongest(state, entry))
     if (ack !== 'everywhere') return { ...revocation, ack }
     return { ...revocation, ack, nodes: await waitForNodes(this.store, position, timeoutMs) }

@@ -218,7 +218,8 @@ local chain, segment
 local function openLog(meta, epoch, isNew)
   if isNew then
     chain, segment = chainStart(epoch), 0
-    redis.call('HSET', meta, 'epoch', epoch, 'version', '${FORMAT_VERSION}')
+    redis.call('HSET', meta, 'epoch', epoch, 'version', '${FORMAT_VERSION}', 'segment', '0', 'size', '0',
+      'chain', text(chain))
   else
     chain = tonumber(redis.call('HGET', meta, 'chain'))
     segment = tonumber(redis.call('HGET', meta, 'segment'))

@@ -136,7 +136,6 @@ local epoch = redis.call('HGET', meta, 'epoch')
 local isNew = not epoch
 if isNew then epoch = newEpoch end
 openLog(meta, epoch, isNew)
-redis.call('HSET', meta, 'giver', giver, 'giverUntil', text(ms + ${RESEED_TURN_MS}))
 local given = 0
 for i = 3, #KEYS do
   local record, start = KEYS[i], (i - 3) * ${RECORD_BYTES}
@@ -145,14 +144,14 @@ for i = 3, #KEYS do
   local restoredAt, held, target, kept = 0, {}, UNNAMED, nil
   local current = redis.call('GET', record)
   if current then restoredAt, held, target = readState(current) end
-  if not restoredAt then return redis.error_reply('${FORMAT_UNKNOWN_REPLY}') end
-  local isVoid, life = false, nil
-  if kind % 16 == REVOKE then
+  -- A record that cannot be read is left alone, and the others are given all the same.
+  local isVoid, life = not restoredAt, nil
+  if not isVoid and kind % 16 == REVOKE then
     isVoid = at <= restoredAt
     local made = { at = at, finish = finish, before = before, flags = 0, texts = '' }
     if not isVoid then kept = add(held, made) end
     at, finish, before = made.at, made.finish, made.before
-  else
+  elseif not isVoid then
     isVoid = at < restoredAt
     if at > restoredAt then
       restoredAt, kept = at, {}
@@ -170,6 +169,7 @@ for i = 3, #KEYS do
     given = given + 1
   end
 end
+redis.call('HSET', meta, 'giver', giver, 'giverUntil', text(ms + ${RESEED_TURN_MS}))
 if given > 0 then ring(meta, bell) end
 return given
 `

@@ -95,6 +95,8 @@ export class RedisStore implements Store {
   #isListening = false
   #mayAskRole = true
   #shapesText: string | null = null
+  /** The list of shapes that did not belong to the log. */
+  #doubtedText: string | null | undefined
   #shapes: StoredShapes = NO_SHAPES
 
   /** Throws `ERR_CONFIG_INVALID` for options that cannot be used. Closes the connection when it is closed. */
@@ -170,7 +172,7 @@ export class RedisStore implements Store {
       groups.set(partition, [...(groups.get(partition) ?? []), line])
     }
     return this.#write(async (client) => {
-      for (const shape of shapes) await this.#useShape(client, shape, end, now)
+      await Promise.all(shapes.map((shape) => this.#useShape(client, shape, end, now)))
       const given = await Promise.all(
         [...groups].map((group) => this.#reseedPartition(client, options, ...group)),
       )
@@ -214,7 +216,11 @@ export class RedisStore implements Store {
       if (shapesText !== this.#shapesText) this.#learnShapes(shapesText)
       // The log may still stand when all around it is gone, and would never grow again.
       const epoch = from[0]?.epoch ?? ''
-      if (epoch !== '' && epoch !== this.#shapes.epoch) throw logChanged()
+      if (epoch !== '' && epoch !== this.#shapes.epoch && shapesText !== this.#doubtedText) {
+        // Once: if the shapes alone were lost, those known go on, until somebody writes them again.
+        this.#doubtedText = shapesText
+        throw logChanged()
+      }
       const [only] = stretches
       const isOne = stretches.length === 1 && only !== undefined
       return {

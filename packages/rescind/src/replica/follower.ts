@@ -10,6 +10,7 @@
 import { RECORD_BYTES } from '../core/record.js'
 import type { Shape } from '../core/target.js'
 import { hasCode, RescindError } from '../errors.js'
+import { hasReached } from '../stores/position.js'
 import { type Bell, ANNOUNCE_MS, logChanged, type NodeStatus, type Store } from '../stores/store.js'
 
 /** Where the log goes. */
@@ -95,6 +96,8 @@ export class Follower {
   #wake: (() => void) | undefined
   #isRung = false
   #waiters: Waiter[] = []
+  /** Positions that this node's own writes were given, the latest of each partition. */
+  readonly #expected = new Map<number, string>()
   #running: Promise<void> | undefined
   #stopListening: (() => void) | undefined
   #isClosed = false
@@ -134,6 +137,17 @@ export class Follower {
       this.#waiters.push({ resolve, reject })
       this.#ring()
     })
+  }
+
+  /**
+   * The log had reached this position when a write of this node was acknowledged. A read that is sent later and ends
+   * before it tells of a write that was lost, although the log continues what was read.
+   */
+  expect(position: string): void {
+    this.#expected.set(
+      position.split(';').findIndex((part) => part !== ''),
+      position,
+    )
   }
 
   async close(): Promise<void> {
@@ -185,6 +199,7 @@ export class Follower {
   /** Reads to the end of the log. True when there was something new. */
   async #round(): Promise<boolean> {
     const { monotonic } = this.#options
+    const expected = [...this.#expected]
     let sentAt = monotonic()
     let page = await this.#store.readLog(this.#position, PAGE_BYTES)
     let found = false
@@ -209,6 +224,12 @@ export class Follower {
       page = await next
       sentAt = nextAt
     }
+    const isReached = expected.every(([, position]) => hasReached(this.position, position))
+    for (const [partition, position] of expected) {
+      if (this.#expected.get(partition) === position) this.#expected.delete(partition)
+    }
+    // Read again and compared, what was lost with it is given back.
+    if (!isReached && !this.#isRereading) throw logChanged()
     this.#trustedAt = sentAt
     if (this.#isRereading) {
       this.#isRereading = false

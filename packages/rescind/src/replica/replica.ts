@@ -175,8 +175,9 @@ export class Replica {
     )
   }
 
-  /** Everything that a store said of a target, known here before the log tells of it. */
-  learn(target: ParsedTarget, state: State): void {
+  /** Everything that a store said of a target, known here before the log tells of it at that position. */
+  learn(target: ParsedTarget, state: State, position: string): void {
+    this.#follower.expect(position)
     if (!includesShape(this.#probes.shapes, target.shape)) {
       this.#own = [...this.#own, target.shape]
       this.#setShapes()
@@ -308,7 +309,9 @@ export class Replica {
       signal: ended.signal,
     })
       .then(
-        (entries) => this.#events.publish({ type: 'reseeded', entries }),
+        (entries) => {
+          if (!ended.signal.aborted) this.#events.publish({ type: 'reseeded', entries })
+        },
         (error: unknown) => {
           if (ended.signal.aborted) return
           const cause =

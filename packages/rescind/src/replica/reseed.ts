@@ -36,12 +36,15 @@ const STATES_PER_TURN = 128
 const START_SPREAD_MS = 100
 const RETRY_MS = 250
 const NOTHING: readonly Buffer[] = []
-/** Failures that pass by themselves. */
+const RETRY_MAX_MS = 5000
+/** Failures that pass by themselves; a refusal does when a failover is over, but for those of rights. */
 const PASSING: ReadonlySet<string> = new Set([
   'ERR_STORE_UNAVAILABLE',
   'ERR_STORE_TIMEOUT',
   'ERR_STORE_OVERLOADED',
+  'ERR_STORE_REFUSED',
 ])
+const RIGHTS = /NOPERM|NOAUTH|WRONGPASS/
 
 /** Resolves with how many lines the log lacked. Rejects with why the store does not take them, or when aborted. */
 export async function reseed(options: ReseedOptions): Promise<number> {
@@ -51,23 +54,26 @@ export async function reseed(options: ReseedOptions): Promise<number> {
   let given = 0
   let compared = 0
   let end = 0
+  // The shapes go first, so that what is given can be found, and last, when the latest end is known.
+  let isFirst = true
   for (const held of table.states()) {
     for (const entry of held.state.entries) end = Math.max(end, entry.end)
     if (linesMissing(held, log, now()).length > 0) batch.push(held)
     if (batch.length >= BATCH_STATES) {
-      given += await give(options, batch, end)
+      given += await give(isFirst ? options : { ...options, shapes: [] }, batch, end)
+      isFirst = false
       batch = []
     } else if (++compared % STATES_PER_TURN === 0) await nextTurn(undefined, { signal })
   }
-  // The shapes are given back even where nothing else is missing.
   return given + (await give(options, batch, end))
 }
 
 /** `end`: until when the shapes are in use. */
 async function give(options: ReseedOptions, batch: readonly TableState[], end: number): Promise<number> {
-  const { store, giver, log, catchUp, shapes, now, signal } = options
+  const { store, giver, log, catchUp, now, signal } = options
+  let { shapes } = options
   if (store.reseed === undefined || end === 0) return 0
-  for (;;) {
+  for (let retryMs = RETRY_MS; ;) {
     signal.throwIfAborted()
     try {
       // What others gave meanwhile is not given again.
@@ -76,9 +82,13 @@ async function give(options: ReseedOptions, batch: readonly TableState[], end: n
       const given = await store.reseed(records, { giver, now: now(), shapes, end })
       if (given !== undefined) return given
     } catch (error) {
-      if (!(error instanceof RescindError) || !PASSING.has(error.code)) throw error
+      if (!(error instanceof RescindError)) throw error
+      // More shapes were in use over time than may be at once: what is given stands, found or not.
+      if (error.code === 'ERR_SHAPES_EXCEEDED' && shapes.length > 0) shapes = []
+      else if (!PASSING.has(error.code) || RIGHTS.test(error.message)) throw error
+      retryMs = Math.min(retryMs * 1.5, RETRY_MAX_MS)
     }
-    await sleep(RETRY_MS * (0.5 + Math.random()), undefined, { signal, ref: false })
+    await sleep(retryMs * (0.5 + Math.random()), undefined, { signal, ref: false })
   }
 }
 
