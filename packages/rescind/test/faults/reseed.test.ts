@@ -235,7 +235,7 @@ it('a write that was acknowledged and lost before anybody read it is given back 
   await one.revoke({ iss: ISS, jti: 'token-1' })
   // As after a failover to a replica that lacks the last write: the log continues what was read.
   await dump.flushall()
-  for (const [key, value] of before) await dump.restore(key, 0, value as never)
+  for (const [key, value] of before) await dump.restore(key, 0, value)
   dump.disconnect()
   const events = eventsOf(one)
   await one.ready()
