@@ -66,6 +66,7 @@ export class NodeList {
   }
 }
 
+/** A line of the list; undefined for one of a dead node, or one that nobody of us wrote. */
 function parseNode(id: string, line: string, nowMs: number): LiveNode | undefined {
   const match = /^(\d{1,16}) (\{.*\})$/s.exec(line)
   if (match === null) return undefined

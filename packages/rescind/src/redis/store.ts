@@ -169,7 +169,9 @@ export class RedisStore implements Store {
     for (let at = 0; at < records.length; at += RECORD_BYTES) {
       const line = records.subarray(at, at + RECORD_BYTES)
       const partition = this.#partitionOf(digestFromBytes(line, 0))
-      groups.set(partition, [...(groups.get(partition) ?? []), line])
+      const group = groups.get(partition)
+      if (group === undefined) groups.set(partition, [line])
+      else group.push(line)
     }
     return this.#write(async (client) => {
       await Promise.all(shapes.map((shape) => this.#useShape(client, shape, end, now)))
@@ -536,5 +538,3 @@ function heldOf(digests: readonly Digest[], records: readonly (Buffer | null)[])
 function newEpoch(): string {
   return randomBytes(8).toString('hex')
 }
-
-/** A line of the list of nodes; undefined for one of a dead node, or one that nobody of us wrote. */
