@@ -2,10 +2,10 @@
  * Receipts: when does every live node have a revocation? Nodes tell the store how far they have read; here
  * somebody waits until all of them have read far enough, or says who has not.
  */
-import { setTimeout as sleep } from 'node:timers/promises'
 import { RescindError } from './errors.js'
 import { hasReached } from './stores/position.js'
 import type { LiveNode, Store } from './stores/store.js'
+import type { Surroundings } from './surroundings.js'
 
 /** How often the list is read, at first and later; how often the doorbell is rung again. In milliseconds. */
 const LOOK_MS = 20
@@ -22,14 +22,15 @@ export async function waitForNodes(
   store: Store,
   position: string,
   timeoutMs: number,
+  { monotonic, sleep }: Surroundings,
 ): Promise<readonly string[]> {
-  const startedAt = performance.now()
+  const startedAt = monotonic()
   let rungAt = -Infinity
   let lookMs = LOOK_MS
   let seen: readonly LiveNode[] | undefined
   let failure: unknown
   for (;;) {
-    const now = performance.now()
+    const now = monotonic()
     if (now - rungAt >= RING_MS) {
       rungAt = now
       // A hint: whoever does not hear it announces itself within a second all the same.
@@ -42,7 +43,7 @@ export async function waitForNodes(
     } catch (error) {
       failure = error
     }
-    const leftMs = startedAt + timeoutMs - performance.now()
+    const leftMs = startedAt + timeoutMs - monotonic()
     if (leftMs <= 0) throw notReached(seen, position, timeoutMs, failure)
     await sleep(Math.min(lookMs, leftMs))
     lookMs = Math.min(lookMs * 1.5, LOOK_MS_MAX)

@@ -2,7 +2,6 @@
  * `TokenManager`: revoke, restore, check, list, watch. The way of the application to a store, and to the replica
  * that answers most checks without it.
  */
-import { setTimeout as sleep } from 'node:timers/promises'
 import {
   ANY_TIME,
   type Entry,
@@ -39,6 +38,7 @@ import {
   warnOnce,
 } from './statement.js'
 import type { Change, Held, LiveNode, Page, Store } from './stores/store.js'
+import { MACHINE, type Surroundings } from './surroundings.js'
 import { VerifiedToken, type Verifier } from './token/verifier.js'
 
 export interface TokenManagerOptions extends Partial<RevocationSettings> {
@@ -54,6 +54,8 @@ export interface TokenManagerOptions extends Partial<RevocationSettings> {
   readonly replica?: boolean | undefined
   /** The name of this node in lists and receipts, 1 to 128 characters. Default: host name and process number. */
   readonly nodeName?: string | undefined
+  /** Time and chance, for simulations. Default: the machine's, with `now` as its clock. */
+  readonly surroundings?: Surroundings | undefined
 }
 
 /**
@@ -133,7 +135,7 @@ export class TokenManager {
   readonly store: Store
   readonly verifier: Verifier | undefined
   readonly settings: RevocationSettings
-  readonly #now: () => number
+  readonly #surroundings: Surroundings
   readonly #warn: (warning: RevocationWarning) => void
   readonly #closing = new AbortController()
   /** This node's copy of what is revoked; undefined with `replica: false`. */
@@ -146,11 +148,16 @@ export class TokenManager {
     this.verifier = options.verifier
     const tolerance = Math.max(settings.clockToleranceSeconds, options.verifier?.clockToleranceSeconds ?? 0)
     this.settings = { ...settings, clockToleranceSeconds: tolerance }
-    this.#now = options.now ?? Date.now
+    const { now, surroundings = MACHINE } = options
+    this.#surroundings = now === undefined ? surroundings : { ...surroundings, now }
     this.#warn = options.onWarning ?? warnOnce()
     if (options.replica === false) return
     const { stalenessMaxMs } = this.settings
-    this.replica = new Replica(options.store, { stalenessMaxMs, name: options.nodeName, now: this.#now })
+    this.replica = new Replica(options.store, {
+      stalenessMaxMs,
+      name: options.nodeName,
+      surroundings: this.#surroundings,
+    })
     this.#live = new LiveTokens({
       replica: this.replica,
       now: () => this.now(),
@@ -176,7 +183,7 @@ export class TokenManager {
 
   /** The clock, in seconds since 1970. */
   now(): number {
-    return this.#now() / 1000
+    return this.#surroundings.now() / 1000
   }
 
   /**
@@ -295,15 +302,16 @@ export class TokenManager {
     options: { timeoutMs?: number | undefined; signal?: AbortSignal | undefined } = {},
   ): Promise<void> {
     const { timeoutMs = 10_000, signal } = options
-    const deadline = performance.now() + timeoutMs
+    const { monotonic, sleep } = this.#surroundings
+    const deadline = monotonic() + timeoutMs
     while (this.replica !== undefined) {
       signal?.throwIfAborted()
       try {
-        await withinMs(this.replica.catchUp(), deadline - performance.now())
+        await this.#within(this.replica.catchUp(), deadline - monotonic())
         return
       } catch (error) {
         const isPassing = error instanceof RescindError && PASSING.has(error.code)
-        if (!isPassing || performance.now() + READY_RETRY_MS > deadline) throw error
+        if (!isPassing || monotonic() + READY_RETRY_MS > deadline) throw error
         await sleep(READY_RETRY_MS)
       }
     }
@@ -393,7 +401,7 @@ export class TokenManager {
         if (!(error instanceof RescindError) || !PASSING.has(error.code)) throw error
         waitMs = Math.max(pollMs, WATCH_RETRY_MS)
       }
-      if (waitMs > 0) await sleep(waitMs, undefined, { signal, ref: false }).catch(() => undefined)
+      if (waitMs > 0) await this.#surroundings.sleep(waitMs, { signal, isIdle: true }).catch(() => undefined)
     }
   }
 
@@ -456,7 +464,11 @@ export class TokenManager {
     this.replica?.learn(target, state, position)
     const revocation = toRevocation(target.digest, targetOf(target), strongest(state, entry))
     if (ack !== 'everywhere') return { ...revocation, ack }
-    return { ...revocation, ack, nodes: await waitForNodes(this.store, position, timeoutMs) }
+    return {
+      ...revocation,
+      ack,
+      nodes: await waitForNodes(this.store, position, timeoutMs, this.#surroundings),
+    }
   }
 
   #statement(target: ParsedTarget, options: StatementOptions, exp: number | undefined): Entry {
@@ -466,6 +478,19 @@ export class TokenManager {
       settings: this.settings,
       warn: this.#warn,
     })
+  }
+
+  async #within(work: Promise<void>, ms: number): Promise<void> {
+    const ended = new AbortController()
+    const late = this.#surroundings.sleep(Math.max(0, ms), { signal: ended.signal }).then(() => {
+      throw new RescindError('ERR_REPLICA_STALE', 'the log could not be read to its end in time')
+    })
+    late.catch(() => undefined)
+    try {
+      await Promise.race([work, late])
+    } finally {
+      ended.abort()
+    }
   }
 
   async #verified(token: string): Promise<VerifiedToken> {
@@ -501,19 +526,6 @@ function unnamed(): RescindError {
     'ERR_TOKEN_UNNAMED',
     'these claims have no jti, and tokens without one are revoked by their digest: check the token itself',
   )
-}
-
-async function withinMs(work: Promise<void>, ms: number): Promise<void> {
-  const ended = new AbortController()
-  const late = sleep(Math.max(0, ms), undefined, { signal: ended.signal }).then(() => {
-    throw new RescindError('ERR_REPLICA_STALE', 'the log could not be read to its end in time')
-  })
-  late.catch(() => undefined)
-  try {
-    await Promise.race([work, late])
-  } finally {
-    ended.abort()
-  }
 }
 
 /** Failures that pass by themselves: a watch waits for their end. */

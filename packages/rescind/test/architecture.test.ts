@@ -11,7 +11,7 @@ const DOCS = join(import.meta.dirname, '../../../docs')
 /** From the bottom up: a file imports only from layers before its own, or from its own. */
 const LAYERS: readonly (readonly string[])[] = [
   ['errors.ts'],
-  ['config.ts', 'event-stream.ts'],
+  ['config.ts', 'event-stream.ts', 'surroundings.ts'],
   ['core/'],
   ['settings.ts', 'stores/', 'denial.ts'],
   ['redis/', 'token/', 'replica/', 'statement.ts', 'receipts.ts'],

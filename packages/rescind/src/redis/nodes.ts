@@ -3,6 +3,7 @@
  * that may only read, but for this one key, needs no right to run any.
  */
 import { type LiveNode, NODE_LIFE_MS, type NodeStatus } from '../stores/store.js'
+import type { Surroundings } from '../surroundings.js'
 import type { RedisClient } from './connection.js'
 
 /** A line not renewed for so long is removed, by one announcement in so many. */
@@ -13,17 +14,19 @@ const CLOCK_LIFE_MS = 10_000
 
 export class NodeList {
   readonly #key: string
+  readonly #surroundings: Surroundings
   /** How far the server's clock is ahead of the monotonic one here, and when it was asked. */
   #aheadMs = 0
   #askedAtMs = -Infinity
 
-  constructor(key: string) {
+  constructor(key: string, surroundings: Surroundings) {
     this.#key = key
+    this.#surroundings = surroundings
   }
 
   async announce(client: RedisClient, node: NodeStatus): Promise<void> {
     const { id, ...line } = node
-    if (performance.now() - this.#askedAtMs > CLOCK_LIFE_MS) await this.#askClock(client)
+    if (this.#surroundings.monotonic() - this.#askedAtMs > CLOCK_LIFE_MS) await this.#askClock(client)
     try {
       await client.hset(this.#key, id, `${this.#nowMs()} ${JSON.stringify(line)}`)
     } catch (error) {
@@ -31,7 +34,7 @@ export class NodeList {
       this.#askedAtMs = -Infinity
       throw error
     }
-    if (Math.random() * PRUNED_ONE_IN < 1) await this.#prune(client)
+    if (this.#surroundings.random() * PRUNED_ONE_IN < 1) await this.#prune(client)
   }
 
   async retire(client: RedisClient, id: string): Promise<void> {
@@ -48,12 +51,12 @@ export class NodeList {
   }
 
   #nowMs(): number {
-    return Math.floor(performance.now() + this.#aheadMs)
+    return Math.floor(this.#surroundings.monotonic() + this.#aheadMs)
   }
 
   async #askClock(client: RedisClient): Promise<void> {
     const [seconds = 0, micros = 0] = await client.time()
-    this.#askedAtMs = performance.now()
+    this.#askedAtMs = this.#surroundings.monotonic()
     this.#aheadMs = Number(seconds) * 1000 + Number(micros) / 1000 - this.#askedAtMs
   }
 

@@ -18,6 +18,7 @@ import {
 } from '../core/record.js'
 import { RescindError } from '../errors.js'
 import { ORIGIN, type Position } from '../stores/position.js'
+import { MACHINE, type Surroundings } from '../surroundings.js'
 import { logChanged } from '../stores/store.js'
 import type { RedisClient } from './connection.js'
 
@@ -49,8 +50,10 @@ const NOTHING = Buffer.alloc(0)
 
 export class Partition {
   readonly prefix: string
+  readonly #surroundings: Surroundings
 
-  constructor(namespace: string, number: number) {
+  constructor(namespace: string, number: number, surroundings: Surroundings = MACHINE) {
+    this.#surroundings = surroundings
     this.prefix = `rescind:{${namespace}.${number}}:`
   }
 
@@ -105,7 +108,7 @@ export class Partition {
       meta = await this.meta(client)
       if (meta === undefined || meta.end.epoch !== at.epoch || meta.end.segment < at.segment)
         throw logChanged()
-      if (stretch === undefined && !hasEnded(meta, at.segment)) throw logChanged()
+      if (stretch === undefined && !this.#hasEnded(meta, at.segment)) throw logChanged()
     }
     return this.#readNext(client, meta, at, bytesMax)
   }
@@ -139,7 +142,7 @@ export class Partition {
     for (const [i, segment] of segments.entries()) {
       const bytes = await this.bytes(client, segment, 0, RECORD_BYTES + bytesMax)
       if (bytes.length === 0) {
-        hasGap ||= !hasEnded(meta, segment)
+        hasGap ||= !this.#hasEnded(meta, segment)
         continue
       }
       if (bytes.length < RECORD_BYTES) throw logChanged()
@@ -154,11 +157,11 @@ export class Partition {
     }
     return nothing(at, hasGap)
   }
-}
 
-function hasEnded(meta: Meta, segment: number): boolean {
-  const end = meta.ends.get(segment)
-  return end === undefined || end - SKEW_SECONDS < Date.now() / 1000
+  #hasEnded(meta: Meta, segment: number): boolean {
+    const end = meta.ends.get(segment)
+    return end === undefined || end - SKEW_SECONDS < this.#surroundings.now() / 1000
+  }
 }
 
 /** Is the record (or header) at the beginning of these bytes the one that a reader at `at` read last? */

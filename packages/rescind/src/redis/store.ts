@@ -34,6 +34,7 @@ import {
   type Store,
   type Stored,
 } from '../stores/store.js'
+import { MACHINE, type Surroundings } from '../surroundings.js'
 import { Breaker } from './breaker.js'
 import type { ChangeReply, RedisClient, RedisConnection } from './connection.js'
 import { partitionsDiffer } from './failure.js'
@@ -63,6 +64,8 @@ export interface RedisStoreOptions {
    * fails with `ERR_STORE_EVICTS`, and checks are `unknown`.
    */
   readonly allowEviction?: boolean | undefined
+  /** Time and chance, for simulations. Default: the machine's. */
+  readonly surroundings?: Surroundings | undefined
 }
 
 /** What a store has to say while it works. */
@@ -102,6 +105,7 @@ export class RedisStore implements Store {
   /** Throws `ERR_CONFIG_INVALID` for options that cannot be used. Closes the connection when it is closed. */
   constructor(connection: RedisConnection, options: RedisStoreOptions = {}) {
     const { namespace = 'main', replicas = 1, checksInFlightMax = 2048, partitions = 1 } = options
+    const { surroundings = MACHINE } = options
     const problems = namespaceProblems(namespace, partitions)
     if (!Number.isInteger(replicas) || replicas < 1 || replicas > 100)
       problems.push('replicas must be 1 to 100')
@@ -111,16 +115,19 @@ export class RedisStore implements Store {
     throwProblems(problems)
     if (options.allowEviction !== true) connection.refuseEviction()
     this.#connection = connection
-    this.#partitions = Array.from({ length: partitions }, (_, number) => new Partition(namespace, number))
+    this.#partitions = Array.from(
+      { length: partitions },
+      (_, number) => new Partition(namespace, number, surroundings),
+    )
     this.#home = this.#partitions[0] as Partition
-    this.#nodes = new NodeList(this.#home.key('nodes'))
+    this.#nodes = new NodeList(this.#home.key('nodes'), surroundings)
     this.#bellChannel = bellChannel(namespace)
     this.#doorbell = options.doorbell ?? true
     this.#replicas = replicas
     this.#breaker = new Breaker({
       ...CIRCUIT,
       inFlightMax: checksInFlightMax,
-      monotonic: () => performance.now(),
+      monotonic: () => surroundings.monotonic(),
     })
   }
 

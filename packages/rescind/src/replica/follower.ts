@@ -10,6 +10,7 @@
 import { RECORD_BYTES } from '../core/record.js'
 import type { Shape } from '../core/target.js'
 import { hasCode, RescindError } from '../errors.js'
+import type { Surroundings } from '../surroundings.js'
 import { hasReached } from '../stores/position.js'
 import { type Bell, ANNOUNCE_MS, logChanged, type NodeStatus, type Store } from '../stores/store.js'
 
@@ -49,8 +50,7 @@ export interface ReplicaEvent {
 export interface FollowerOptions {
   /** Poll this often, in milliseconds. */
   readonly periodMs: number
-  /** A monotonic clock in milliseconds. */
-  readonly monotonic: () => number
+  readonly surroundings: Surroundings
 }
 
 /** 8,192 records. */
@@ -106,7 +106,7 @@ export class Follower {
     this.#store = store
     this.#sink = sink
     this.#options = options
-    this.#tidiedAt = options.monotonic()
+    this.#tidiedAt = options.surroundings.monotonic()
   }
 
   get position(): string {
@@ -115,7 +115,7 @@ export class Follower {
 
   /** Milliseconds since it last had the whole log; Infinity when it never had, or lost the trust. */
   get stalenessMs(): number {
-    return this.#options.monotonic() - this.#trustedAt
+    return this.#options.surroundings.monotonic() - this.#trustedAt
   }
 
   get isStarted(): boolean {
@@ -198,9 +198,9 @@ export class Follower {
 
   /** Reads to the end of the log. True when there was something new. */
   async #round(): Promise<boolean> {
-    const { monotonic } = this.#options
+    const { surroundings } = this.#options
     const expected = [...this.#expected]
-    let sentAt = monotonic()
+    let sentAt = surroundings.monotonic()
     let page = await this.#store.readLog(this.#position, PAGE_BYTES)
     let found = false
     for (;;) {
@@ -211,7 +211,7 @@ export class Follower {
         if (this.#position !== undefined && !this.#isRereading) throw logChanged()
       }
       // The next page is on its way while this one is applied.
-      const nextAt = monotonic()
+      const nextAt = surroundings.monotonic()
       const next = page.isEnd ? undefined : this.#store.readLog(page.position, PAGE_BYTES)
       next?.catch(() => undefined)
       this.#sink.useShapes(page.shapes)
@@ -239,7 +239,7 @@ export class Follower {
       this.#wasFresh = true
       this.#sink.tell({ type: 'fresh' })
     }
-    const now = monotonic()
+    const now = surroundings.monotonic()
     this.#sink.tidy(now - this.#tidiedAt)
     this.#tidiedAt = now
     return found
@@ -247,7 +247,7 @@ export class Follower {
 
   async #apply(records: Buffer): Promise<void> {
     for (let start = 0; start < records.length; start += SLICE_BYTES) {
-      if (start > 0) await immediate()
+      if (start > 0) await this.#options.surroundings.turn()
       this.#sink.apply(records, start, Math.min(start + SLICE_BYTES, records.length))
     }
   }
@@ -257,7 +257,7 @@ export class Follower {
     if (hasCode(cause, 'ERR_LOG_CHANGED')) {
       this.#trustedAt = -Infinity
       this.#wasFresh = false
-      const now = this.#options.monotonic()
+      const now = this.#options.surroundings.monotonic()
       this.#rereads = now - this.#rereadAt > REREAD_CALM_MS ? 0 : this.#rereads + 1
       this.#rereadAt = now
       this.#position = undefined
@@ -282,7 +282,7 @@ export class Follower {
 
   /** Tells the store that this node lives, now and then, and at once when a receipt waits for it. */
   #announce(): void {
-    const now = this.#options.monotonic()
+    const now = this.#options.surroundings.monotonic()
     const isDue = now - this.#announcedAt >= ANNOUNCE_MS
     if (this.#announcing !== undefined || (!isDue && !this.#isReceiptWanted)) return
     this.#isReceiptWanted = false
@@ -306,18 +306,9 @@ export class Follower {
 
   async #pause(ms: number): Promise<void> {
     if (this.#isRung || this.#isClosed) return
-    await new Promise<void>((resolve) => {
-      const timer = setTimeout(resolve, ms)
-      timer.unref()
-      this.#wake = () => {
-        clearTimeout(timer)
-        resolve()
-      }
-    })
+    const woken = new AbortController()
+    this.#wake = () => woken.abort()
+    await this.#options.surroundings.sleep(ms, { signal: woken.signal, isIdle: true }).catch(() => undefined)
     this.#wake = undefined
   }
-}
-
-function immediate(): Promise<void> {
-  return new Promise((resolve) => setImmediate(resolve))
 }

@@ -15,16 +15,15 @@ import { shapeKey, type Store } from '../stores/store.js'
 import { Follower, type ReplicaEvent } from './follower.js'
 import { reseed } from './reseed.js'
 import { Table } from './table.js'
+import { MACHINE, type Surroundings } from '../surroundings.js'
 
 export interface ReplicaOptions {
   /** Past this many milliseconds without an answer of the store, it is not fresh. 50 to 60,000. */
   readonly stalenessMaxMs: number
   /** The name of this node in lists and receipts, at most 128 characters. Default: host name and process number. */
   readonly name?: string | undefined
-  /** The clock, in milliseconds since 1970. */
-  readonly now: () => number
-  /** A monotonic clock in milliseconds. Default `performance.now`. */
-  readonly monotonic?: (() => number) | undefined
+  /** Time and chance. Default: the machine's. */
+  readonly surroundings?: Surroundings | undefined
 }
 
 /** Told of every revocation as it arrives: the words of a log record, from `offset` on. */
@@ -52,7 +51,7 @@ export class Replica {
   readonly #table = new Table()
   readonly #follower: Follower
   readonly #events = new EventStream<ReplicaEvent>()
-  readonly #now: () => number
+  readonly #surroundings: Surroundings
   readonly #listeners = new Set<RevokedListener>()
   readonly #shapesListeners = new Set<() => void>()
   #probes = new ProbeSet([])
@@ -71,12 +70,12 @@ export class Replica {
   #touched = 0
 
   constructor(store: Store, options: ReplicaOptions) {
-    const { stalenessMaxMs, now, monotonic = () => performance.now() } = options
+    const { stalenessMaxMs, surroundings = MACHINE } = options
     this.#store = store
     this.name = options.name ?? `${hostname()}:${process.pid}`
     this.stalenessMaxMs = stalenessMaxMs
-    this.#now = now
-    this.#sweepNowMs = now()
+    this.#surroundings = surroundings
+    this.#sweepNowMs = surroundings.now()
     this.#follower = new Follower(
       store,
       {
@@ -92,7 +91,7 @@ export class Replica {
         describe: () => ({ id: this.id, name: this.name, entries: this.size }),
         tell: (event) => this.#events.publish(event),
       },
-      { periodMs: Math.max(5, Math.floor(stalenessMaxMs / POLLS_PER_BOUND)), monotonic },
+      { periodMs: Math.max(5, Math.floor(stalenessMaxMs / POLLS_PER_BOUND)), surroundings },
     )
   }
 
@@ -296,7 +295,7 @@ export class Replica {
     if (log === undefined) return
     const ended = new AbortController()
     this.#reseeding = ended
-    const now = () => Math.floor(this.#now() / 1000)
+    const now = () => Math.floor(this.#surroundings.now() / 1000)
     const { shapes } = this.#probes
     reseed({
       store: this.#store,
@@ -307,6 +306,7 @@ export class Replica {
       shapes,
       now,
       signal: ended.signal,
+      surroundings: this.#surroundings,
     })
       .then(
         (entries) => {
@@ -335,7 +335,7 @@ export class Replica {
 
   #tidy(elapsedMs: number): void {
     // A clock that jumps, to either side, makes nobody forget a revocation.
-    const ahead = this.#now() - this.#sweepNowMs
+    const ahead = this.#surroundings.now() - this.#sweepNowMs
     if (ahead > 0) this.#sweepNowMs += Math.min(ahead, 2 * elapsedMs)
     const steps = Math.ceil(((this.#table.capacity / SWEEP_STEP_SLOTS) * elapsedMs) / SWEEP_PERIOD_MS)
     const until = Math.floor(this.#sweepNowMs / 1000) - SWEEP_GRACE_SECONDS

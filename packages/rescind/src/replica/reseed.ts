@@ -3,13 +3,13 @@
  * into a table beside the one in use; what that one says and the log does not is written back, with the times it
  * was made at. Many nodes notice the same: one gives at a time, and the others find its lines in the log.
  */
-import { setImmediate as nextTurn, setTimeout as sleep } from 'node:timers/promises'
 import { digestFromBytes } from '../core/digest.js'
 import { OPERATION_RESTORE, OPERATION_REVOKE, RECORD_BYTES, writeRecord } from '../core/record.js'
 import { missingFrom } from '../core/revocation.js'
 import type { Shape } from '../core/target.js'
 import { RescindError } from '../errors.js'
 import type { Store } from '../stores/store.js'
+import type { Surroundings } from '../surroundings.js'
 import type { Table, TableState } from './table.js'
 
 export interface ReseedOptions {
@@ -26,6 +26,7 @@ export interface ReseedOptions {
   /** The clock, in whole seconds since 1970. */
   readonly now: () => number
   readonly signal: AbortSignal
+  readonly surroundings: Surroundings
 }
 
 /** How many digests go in one command: some milliseconds of the server. */
@@ -48,8 +49,8 @@ const RIGHTS = /NOPERM|NOAUTH|WRONGPASS/
 
 /** Resolves with how many lines the log lacked. Rejects with why the store does not take them, or when aborted. */
 export async function reseed(options: ReseedOptions): Promise<number> {
-  const { table, log, now, signal } = options
-  await sleep(Math.random() * START_SPREAD_MS, undefined, { signal, ref: false })
+  const { table, log, now, signal, surroundings } = options
+  await surroundings.sleep(surroundings.random() * START_SPREAD_MS, { signal, isIdle: true })
   let batch: TableState[] = []
   let given = 0
   let compared = 0
@@ -63,14 +64,14 @@ export async function reseed(options: ReseedOptions): Promise<number> {
       given += await give(isFirst ? options : { ...options, shapes: [] }, batch, end)
       isFirst = false
       batch = []
-    } else if (++compared % STATES_PER_TURN === 0) await nextTurn(undefined, { signal })
+    } else if (++compared % STATES_PER_TURN === 0) await surroundings.turn(signal)
   }
   return given + (await give(options, batch, end))
 }
 
 /** `end`: until when the shapes are in use. */
 async function give(options: ReseedOptions, batch: readonly TableState[], end: number): Promise<number> {
-  const { store, giver, log, catchUp, now, signal } = options
+  const { store, giver, log, catchUp, now, signal, surroundings } = options
   let { shapes } = options
   if (store.reseed === undefined || end === 0) return 0
   for (let retryMs = RETRY_MS; ;) {
@@ -88,7 +89,7 @@ async function give(options: ReseedOptions, batch: readonly TableState[], end: n
       else if (!PASSING.has(error.code) || RIGHTS.test(error.message)) throw error
       retryMs = Math.min(retryMs * 1.5, RETRY_MAX_MS)
     }
-    await sleep(retryMs * (0.5 + Math.random()), undefined, { signal, ref: false })
+    await surroundings.sleep(retryMs * (0.5 + surroundings.random()), { signal, isIdle: true })
   }
 }
 

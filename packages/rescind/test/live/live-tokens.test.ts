@@ -222,7 +222,7 @@ describe('a token that ends', () => {
     const clock = { aheadSeconds: 0 }
     const now = () => Date.now() / 1000 + clock.aheadSeconds
     const start = now()
-    const replica = new Replica(new MemoryStore(), { stalenessMaxMs: 1000, now: Date.now })
+    const replica = new Replica(new MemoryStore(), { stalenessMaxMs: 1000 })
     const live = new LiveTokens({ replica, now, endOf: () => start + endOf })
     const ended: LiveEnd[] = []
     const begin = (signal?: AbortSignal) =>

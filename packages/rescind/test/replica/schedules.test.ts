@@ -18,6 +18,7 @@ import { Replica } from '../../src/replica/replica.js'
 import { LmdbStore } from '../../src/stores/lmdb.js'
 import { MemoryStore } from '../../src/stores/memory.js'
 import type { Store } from '../../src/stores/store.js'
+import { MACHINE } from '../../src/surroundings.js'
 import { RedisServer } from '../support/redis-server.js'
 
 const RUNS = Number(process.env.RESCIND_SCHEDULES ?? 1000)
@@ -127,7 +128,10 @@ async function run(store: Store, steps: readonly Step[]): Promise<void> {
   let monotonicMs = 0
   const ways = Array.from({ length: NODES }, () => new Way(store))
   const start = (way: Way) =>
-    new Replica(way.seen, { stalenessMaxMs: 60_000, now: () => now * 1000, monotonic: () => monotonicMs })
+    new Replica(way.seen, {
+      stalenessMaxMs: 60_000,
+      surroundings: { ...MACHINE, now: () => now * 1000, monotonic: () => monotonicMs },
+    })
   const replicas = ways.map(start)
   /** For each node, how far it had read: what was revoked before must be dead to it. */
   const isDead = async (token: number) => {
