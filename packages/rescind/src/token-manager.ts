@@ -231,7 +231,8 @@ export class TokenManager {
       target === 'everything'
         ? EVERYTHING
         : parseTarget(target instanceof VerifiedToken ? target.target : target)
-    const restored = await this.store.restore(parsed, { now: Math.floor(this.now()) })
+    const known = this.replica?.stateOf(parsed)
+    const restored = await this.store.restore(parsed, { now: Math.floor(this.now()), known })
     // This node shall know it when the call returns; were the store gone meanwhile, it learns of it later.
     if (this.replica !== undefined && (this.replica.isStarted || this.replica.size > 0)) {
       await this.replica.catchUp().catch(() => undefined)
@@ -310,7 +311,8 @@ export class TokenManager {
         await this.#within(this.replica.catchUp(), deadline - monotonic())
         return
       } catch (error) {
-        const isPassing = error instanceof RescindError && PASSING.has(error.code)
+        const isPassing =
+          error instanceof RescindError && (PASSING.has(error.code) || error.code === 'ERR_REPLICA_STALE')
         if (!isPassing || monotonic() + READY_RETRY_MS > deadline) throw error
         await sleep(READY_RETRY_MS)
       }
@@ -433,12 +435,14 @@ export class TokenManager {
       if (entry === undefined || (found !== undefined && found.expiresAt >= entry.end)) continue
       found = toRevocation(digest, target, entry)
     }
-    // What the store told this node once, it may have lost since: whoever was refused here is not let in again.
+    // What the store told this node once, it may have lost since: whoever was refused here is not let in again,
+    // but for restores that the log has not told of yet.
     if (found === undefined && this.replica?.isStarted === true && this.replica.mentions(subject)) {
-      const known = this.replica.find(subject, now)
-      const restoredAt = held.find(({ digest }) => digest === known?.id)?.state.restoredAt ?? 0
-      // A restore that the log has not told of yet.
-      if (known !== undefined && known.revokedAt > restoredAt) found = known
+      found = this.replica.findStanding(
+        subject,
+        now,
+        (digest) => held.find((other) => other.digest === digest)?.state.restoredAt ?? 0,
+      )
     }
     if (found !== undefined) return { status: 'revoked', revocation: found }
     if (isNameless) {

@@ -40,13 +40,13 @@ const CONNECT = [
   'cluster|info',
   'acl|whoami',
 ]
-const READ = ['get', 'mget', 'getrange', 'strlen', 'exists', 'hgetall']
+const READ = ['get', 'mget', 'getrange', 'strlen', 'exists', 'hget', 'hgetall']
 const ANNOUNCE = ['hset', 'hdel']
 const LISTEN = ['subscribe']
 /** What the scripts run, which have no more rights than their caller, and what runs the scripts. */
 const WRITE = [
   ...ANNOUNCE,
-  ...['set', 'append', 'hget', 'hmget', 'pttl', 'pexpire', 'publish', 'wait'],
+  ...['set', 'append', 'hmget', 'pttl', 'pexpire', 'publish', 'wait'],
   ...['eval', 'evalsha', 'script|exists', 'script|load'],
 ]
 const LOOK = ['config|get', 'acl|getuser']

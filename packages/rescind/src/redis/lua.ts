@@ -34,6 +34,23 @@ local function chainStart(epoch) return (struct.unpack('<I4', raw(epoch))) end
 `
 
 /**
+ * Lua: begins a log. `torn`: until when something may be in force that stood in a log whose meta was lost, which
+ * the shapes tell: whoever begins with the new log does not know it.
+ */
+export const NEW_LOG = `
+local function latestOf(shapes)
+  local latest = 0
+  for stop in string.gmatch(redis.call('GET', shapes) or '', '\\n(%d+) ') do latest = math.max(latest, tonumber(stop)) end
+  return latest
+end
+local function newLog(meta, epoch, torn)
+  redis.call('HSET', meta, 'epoch', epoch, 'version', '${FORMAT_VERSION}', 'segment', '0', 'size', '0',
+    'chain', text(chainStart(epoch)))
+  if torn > 0 then redis.call('HSET', meta, 'torn', text(torn)) end
+end
+`
+
+/**
  * Lua: registers `shape` as in use until `finish`, in the key `shapes` of the history `epoch`. The text is the
  * epoch and the number of partitions, then a line for each shape: `END NAMES_JSON`.
  */
@@ -215,14 +232,17 @@ end
 /** Lua: the log. `chain` and `segment` are where it ends; `append` moves them on. */
 export const LOG = `
 local chain, segment
-local function openLog(meta, epoch, isNew)
-  if isNew then
-    chain, segment = chainStart(epoch), 0
-    redis.call('HSET', meta, 'epoch', epoch, 'version', '${FORMAT_VERSION}', 'segment', '0', 'size', '0',
-      'chain', text(chain))
-  else
-    chain = tonumber(redis.call('HGET', meta, 'chain'))
-    segment = tonumber(redis.call('HGET', meta, 'segment'))
+local function openLog(meta)
+  chain = tonumber(redis.call('HGET', meta, 'chain'))
+  segment = tonumber(redis.call('HGET', meta, 'segment'))
+end
+-- What was lost stands behind again: nobody need miss it.
+local function mend(meta, log)
+  redis.call('HDEL', meta, 'torn')
+  local fields = redis.call('HGETALL', meta)
+  for i = 1, #fields, 2 do
+    local number = string.match(fields[i], '^s:(%d+)$')
+    if number and redis.call('EXISTS', log .. number) == 0 then redis.call('HDEL', meta, fields[i]) end
   end
 end
 local function step(hash, word) return bit.bxor(hash, word) % 4294967296 * ${CHAIN_FACTOR} % 4294967296 end

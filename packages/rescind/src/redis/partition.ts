@@ -28,6 +28,8 @@ export interface Meta {
   readonly end: Position
   /** The latest end of each live segment, by number. */
   readonly ends: ReadonlyMap<number, number>
+  /** Until when something may be in force that stood in a log whose `meta` was lost; 0: nothing. */
+  readonly tornUntil: number
 }
 
 /** A stretch of the log with its chain checked, and the places around it. */
@@ -51,6 +53,8 @@ const NOTHING = Buffer.alloc(0)
 export class Partition {
   readonly prefix: string
   readonly #surroundings: Surroundings
+  /** Segments that were found to be lost, and of which epoch: each is news once. */
+  #lost: { readonly epoch: string; readonly segments: Set<number> } = { epoch: '', segments: new Set() }
 
   constructor(namespace: string, number: number, surroundings: Surroundings = MACHINE) {
     this.#surroundings = surroundings
@@ -83,7 +87,26 @@ export class Partition {
       offset: Number(fields.size ?? 0),
       chain: Number(fields.chain ?? 0),
     }
-    return { end, ends }
+    return { end, ends, tornUntil: Number(fields.torn ?? 0) }
+  }
+
+  /** Throws when the log is another one than that of `epoch`. One small command. */
+  async assertEpoch(client: RedisClient, epoch: string): Promise<void> {
+    if ((await client.hget(this.key('meta'), 'epoch')) !== epoch) throw logChanged()
+  }
+
+  /** Throws, once for each, when a segment is gone that should be there, whoever has read it long ago. */
+  async assertKept(client: RedisClient, epoch: string): Promise<void> {
+    const meta = await this.meta(client)
+    if (meta?.end.epoch !== epoch) throw logChanged()
+    if (this.#lost.epoch !== epoch) this.#lost = { epoch, segments: new Set() }
+    const known = this.#lost.segments
+    const live = [...meta.ends.keys()].filter((segment) => !this.#hasEnded(meta, segment))
+    const wanted = live.filter((segment) => !known.has(segment))
+    const keyOf = (segment: number) => this.key(`log:${segment}`)
+    if (wanted.length === 0 || (await client.exists(...wanted.map(keyOf))) === wanted.length) return
+    for (const segment of wanted) if ((await client.exists(keyOf(segment))) === 0) known.add(segment)
+    throw logChanged()
   }
 
   /**
@@ -137,7 +160,7 @@ export class Partition {
 
   /** The beginning of the next segment that still exists. */
   async #readNext(client: RedisClient, meta: Meta, at: Position, bytesMax: number): Promise<Stretch> {
-    let hasGap = false
+    let hasGap = at.segment === 0 && this.#isAhead(meta.tornUntil)
     const segments = [...meta.ends.keys()].filter((other) => other > at.segment).sort((a, b) => a - b)
     for (const [i, segment] of segments.entries()) {
       const bytes = await this.bytes(client, segment, 0, RECORD_BYTES + bytesMax)
@@ -160,7 +183,11 @@ export class Partition {
 
   #hasEnded(meta: Meta, segment: number): boolean {
     const end = meta.ends.get(segment)
-    return end === undefined || end - SKEW_SECONDS < this.#surroundings.now() / 1000
+    return end === undefined || !this.#isAhead(end)
+  }
+
+  #isAhead(end: number): boolean {
+    return end - SKEW_SECONDS >= this.#surroundings.now() / 1000
   }
 }
 

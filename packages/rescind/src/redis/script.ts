@@ -4,8 +4,8 @@
  *
  * Expiry is relative (`end` minus the caller's clock), so a server with another clock removes nothing early.
  */
-import { FORMAT_VERSION, RECORD_BYTES } from '../core/record.js'
-import { BELL, CLOCK, FORMAT_UNKNOWN_REPLY, LOG, RAW, RECORD, STATEMENTS, USE_SHAPE } from './lua.js'
+import { RECORD_BYTES } from '../core/record.js'
+import { BELL, CLOCK, FORMAT_UNKNOWN_REPLY, LOG, NEW_LOG, RAW, RECORD, STATEMENTS, USE_SHAPE } from './lua.js'
 
 /** The keys that the script is given, in order. All carry the partition's hash tag. */
 export const CHANGE_KEYS = ['record', 'meta', 'shapes', 'log'] as const
@@ -40,14 +40,12 @@ export function changeArguments(change: ChangeArguments): (string | number | Buf
 export const SHAPE_SCRIPT = `
 local meta, shapes = KEYS[1], KEYS[2]
 local now = tonumber(ARGV[1])
-${CLOCK}${RAW}${USE_SHAPE}
+${CLOCK}${RAW}${USE_SHAPE}${NEW_LOG}
 local epoch = redis.call('HGET', meta, 'epoch')
+local torn = epoch and 0 or latestOf(shapes)
 local refused = useShape(shapes, epoch or ARGV[3], ARGV[5], ARGV[4], tonumber(ARGV[2]), earlier)
 if refused then return refused end
-if not epoch then
-  redis.call('HSET', meta, 'epoch', ARGV[3], 'version', '${FORMAT_VERSION}', 'segment', '0', 'size', '0',
-    'chain', text(chainStart(ARGV[3])))
-end
+if not epoch then newLog(meta, ARGV[3], torn) end
 return 1
 `
 
@@ -61,7 +59,7 @@ local operation, now, digest = tonumber(ARGV[1]), tonumber(ARGV[2]), ARGV[3]
 local finish, before = tonumber(ARGV[4]), tonumber(ARGV[5])
 local newEpoch, shape, target, details = ARGV[6], ARGV[7], ARGV[8], ARGV[9]
 local partitions, bell = ARGV[10], ARGV[11]
-${CLOCK}${RAW}${USE_SHAPE}${RECORD}${STATEMENTS}${LOG}${BELL}
+${CLOCK}${RAW}${USE_SHAPE}${RECORD}${STATEMENTS}${NEW_LOG}${LOG}${BELL}
 local function answer(changed, value)
   local end_ = redis.call('HMGET', meta, 'epoch', 'segment', 'size', 'chain')
   return { changed, value, end_[1] or '', end_[2] or '0', end_[3] or '0', end_[4] or '0' }
@@ -86,9 +84,11 @@ if operation == REVOKE then
   if not kept then return answer(0, current) end
   at, finish, before = made.at, made.finish, made.before
 else
-  if #held == 0 then return answer(0, current) end
-  restoredAt = now
-  finish = 0
+  -- What the caller knows and this server has lost is restored like what stands here.
+  local latest = before
+  if latest <= restoredAt or finish + GRACE <= earlier then latest, finish = 0, 0 end
+  if #held == 0 and finish == 0 then return answer(0, current) end
+  restoredAt = math.max(now, latest)
   for _, entry in ipairs(held) do
     restoredAt = math.max(restoredAt, entry.at)
     finish = math.max(finish, entry.finish)
@@ -98,15 +98,17 @@ end
 
 -- Epoch and shapes. The shapes stand in a key of their own, so that one MGET reads them with the records.
 local epoch = redis.call('HGET', meta, 'epoch')
-local isNew = not epoch
-if isNew then epoch = newEpoch end
-if operation == REVOKE and shape ~= '' then
+local isNew, torn = not epoch, 0
+if isNew then epoch, torn = newEpoch, latestOf(shapes) end
+-- A restore needs no shape, but the shapes tell of a new log.
+if shape ~= '' and (operation == REVOKE or isNew) then
   local refused = useShape(shapes, epoch, partitions, shape, finish, earlier)
-  if refused then return refused end
+  if refused and operation == REVOKE then return refused end
 end
 
 local value, life = writeState(record, restoredAt, kept, target, finish)
-openLog(meta, epoch, isNew)
+if isNew then newLog(meta, epoch, torn) end
+openLog(meta)
 append(meta, log, epoch, operation, digest, finish, before, at, life)
 ring(meta, bell)
 return answer(1, value)
@@ -120,22 +122,28 @@ export const RESEED_BUSY = -1
 /**
  * Gives back what the log does not say any more, as records of the log: statements and restores with the times they
  * were made at. One node at a time, or the log would grow with their number: a record may stand, and its line be
- * lost. Keys: meta, log, the records. Arguments: now, epoch if new, bell, the records of the log in one, who gives.
- * Returns how many lines were written, or `RESEED_BUSY`.
+ * lost. Keys: meta, log, the records. Arguments: now, epoch if new, bell, the records of the log in one, who gives,
+ * whether these are the last.
+ * `isLast`: the giver had read all of the log, and has given all of it. Returns how many lines were written, or
+ * `RESEED_BUSY`.
  */
 export const RESEED_SCRIPT = `
 local meta, log = KEYS[1], KEYS[2]
 local now, newEpoch, bell, lines, giver = tonumber(ARGV[1]), ARGV[2], ARGV[3], ARGV[4], ARGV[5]
+local isLast = ARGV[6] == '1'
 local time = redis.call('TIME')
 local ms = time[1] * 1000 + math.floor(time[2] / 1000)
 local turn = redis.call('HMGET', meta, 'giver', 'giverUntil')
 local left = tonumber(turn[2] or '0') - ms
 if turn[1] and turn[1] ~= giver and left > 0 and left <= ${RESEED_TURN_MS} then return ${RESEED_BUSY} end
-${CLOCK}${RAW}${RECORD}${STATEMENTS}${LOG}${BELL}
+${CLOCK}${RAW}${RECORD}${STATEMENTS}${NEW_LOG}${LOG}${BELL}
 local epoch = redis.call('HGET', meta, 'epoch')
-local isNew = not epoch
-if isNew then epoch = newEpoch end
-openLog(meta, epoch, isNew)
+if not epoch then
+  if #lines == 0 then return 0 end
+  epoch = newEpoch
+  newLog(meta, epoch, 0)
+end
+openLog(meta)
 local given = 0
 for i = 3, #KEYS do
   local record, start = KEYS[i], (i - 3) * ${RECORD_BYTES}
@@ -169,6 +177,7 @@ for i = 3, #KEYS do
     given = given + 1
   end
 end
+if isLast then mend(meta, log) end
 redis.call('HSET', meta, 'giver', giver, 'giverUntil', text(ms + ${RESEED_TURN_MS}))
 if given > 0 then ring(meta, bell) end
 return given

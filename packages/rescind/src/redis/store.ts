@@ -8,7 +8,7 @@
 import { randomBytes } from 'node:crypto'
 import { type Digest, digestFromBytes, digestToBytes } from '../core/digest.js'
 import { OPERATION_RESTORE, OPERATION_REVOKE, RECORD_BYTES } from '../core/record.js'
-import { EMPTY_STATE, type Entry, type State } from '../core/revocation.js'
+import { EMPTY_STATE, type Entry, latestEnd, type State } from '../core/revocation.js'
 import { type ParsedTarget, type Shape } from '../core/target.js'
 import { type Environment, EnvironmentReader, throwProblems } from '../config.js'
 import { RescindError } from '../errors.js'
@@ -29,6 +29,7 @@ import {
   type Probe,
   type PutOptions,
   type ReseedOptions,
+  type RestoreOptions,
   shapeKey,
   SHAPES_MAX,
   type Store,
@@ -39,6 +40,7 @@ import { Breaker } from './breaker.js'
 import type { ChangeReply, RedisClient, RedisConnection } from './connection.js'
 import { partitionsDiffer } from './failure.js'
 import { liveRevocation, newest, placesOf, type Row, rowsOf, toChange, Walk } from './history.js'
+import { SHAPES_EXCEEDED_REPLY } from './lua.js'
 import { bellChannel, NAMESPACE, namespaceProblems, PARTITIONS } from './namespace.js'
 import { NodeList } from './nodes.js'
 import { Partition, type Stretch } from './partition.js'
@@ -75,10 +77,12 @@ export interface RedisStoreEvent {
   readonly message: string
 }
 
+/** How often the log is asked for its epoch, where no shapes tell it, and for all of its segments. In milliseconds. */
+const EPOCH_PERIOD_MS = 1000
+const KEPT_PERIOD_MS = 10_000
 const CHANGES_CHUNK_RECORDS = 512
 /** Shapes that one node knows, with those that went out of use in its life. */
 const KNOWN_SHAPES_MAX = 2 * SHAPES_MAX
-const NO_DETAILS = Buffer.alloc(1)
 const NO_SHAPES: StoredShapes = { epoch: '', partitions: 0, shapes: [] }
 /** Time-outs in a row that open the circuit, and how often it is tried again. */
 const CIRCUIT = { timeoutsMax: 5, retryMs: 100 }
@@ -95,6 +99,9 @@ export class RedisStore implements Store {
   readonly #replicas: number
   readonly #breaker: Breaker
   readonly #events = new EventStream<RedisStoreEvent>()
+  readonly #surroundings: Surroundings
+  #epochAskedAt = -Infinity
+  #keptAskedAt: number
   #isListening = false
   #mayAskRole = true
   #shapesText: string | null = null
@@ -124,6 +131,8 @@ export class RedisStore implements Store {
     this.#bellChannel = bellChannel(namespace)
     this.#doorbell = options.doorbell ?? true
     this.#replicas = replicas
+    this.#surroundings = surroundings
+    this.#keptAskedAt = surroundings.monotonic()
     this.#breaker = new Breaker({
       ...CIRCUIT,
       inFlightMax: checksInFlightMax,
@@ -164,14 +173,20 @@ export class RedisStore implements Store {
     })
   }
 
-  async restore(target: ParsedTarget, options: PutOptions): Promise<boolean> {
-    const parameters = this.#changeParameters(OPERATION_RESTORE, target, options.now)
+  async restore(target: ParsedTarget, options: RestoreOptions): Promise<boolean> {
+    const { now, known = EMPTY_STATE } = options
+    const at = known.entries.reduce((latest, entry) => Math.max(latest, entry.at), 0)
+    const parameters = this.#changeParameters(OPERATION_RESTORE, target, now, {
+      at,
+      end: latestEnd(known),
+      issuedBefore: at,
+    })
     const [changed] = await this.#write((client) => client.rescindChangeBuffer(...parameters))
     return changed === 1
   }
 
   async reseed(records: Buffer, options: ReseedOptions): Promise<number | undefined> {
-    const { now, shapes, end } = options
+    const { now, shapes, end, isLast } = options
     const groups = new Map<Partition, Buffer[]>()
     for (let at = 0; at < records.length; at += RECORD_BYTES) {
       const line = records.subarray(at, at + RECORD_BYTES)
@@ -180,8 +195,16 @@ export class RedisStore implements Store {
       if (group === undefined) groups.set(partition, [line])
       else group.push(line)
     }
+    // What all of them have lost is mended when all of it was given.
+    if (isLast)
+      for (const partition of this.#partitions) if (!groups.has(partition)) groups.set(partition, [])
     return this.#write(async (client) => {
-      await Promise.all(shapes.map((shape) => this.#useShape(client, shape, end, now)))
+      // The latest first: more were in use over time than may be at once.
+      for (const shape of [...shapes].reverse()) {
+        await this.#useShape(client, shape, end, now).catch((error: unknown) => {
+          if (!(error instanceof Error && error.message.includes(SHAPES_EXCEEDED_REPLY))) throw error
+        })
+      }
       const given = await Promise.all(
         [...groups].map((group) => this.#reseedPartition(client, options, ...group)),
       )
@@ -221,6 +244,7 @@ export class RedisStore implements Store {
       const [[shapesText, ...stretches]] = await Promise.all([
         this.#readStretches(client, from, bytesMax),
         this.#assertPrimary(client),
+        this.#assertKept(client, from),
       ])
       if (shapesText !== this.#shapesText) this.#learnShapes(shapesText)
       // The log may still stand when all around it is gone, and would never grow again.
@@ -236,7 +260,10 @@ export class RedisStore implements Store {
         records: isOne ? only.records : Buffer.concat(stretches.map(({ records }) => records)),
         position: formatPosition(stretches.map(({ position }) => position)),
         isEnd: stretches.every(({ isEnd }) => isEnd),
-        hasGap: stretches.some(({ hasGap }) => hasGap),
+        // Shapes without a log: what it said is lost, and only who has read it knows.
+        hasGap:
+          stretches.some(({ hasGap }) => hasGap) ||
+          (stretches[0]?.position.epoch === '' && this.#shapes.epoch !== ''),
         recordsMax: stretches.reduce((sum, { recordsMax }) => sum + recordsMax, 0),
         shapes: this.#shapes.shapes,
       }
@@ -384,7 +411,7 @@ export class RedisStore implements Store {
     operation: number,
     target: ParsedTarget,
     now: number,
-    entry?: Entry,
+    entry: Entry,
   ): (string | number | Buffer)[] {
     const partition = this.#partitionOf(target.digest)
     return [
@@ -396,12 +423,12 @@ export class RedisStore implements Store {
         operation,
         now,
         digest: digestToBytes(target.digest),
-        end: entry?.end ?? 0,
-        issuedBefore: entry?.issuedBefore ?? 0,
+        end: entry.end,
+        issuedBefore: entry.issuedBefore,
         epoch: newEpoch(),
         shape: this.#isSpread() ? '' : shapeKey(target.shape),
         target: packTarget(target),
-        details: entry === undefined ? NO_DETAILS : packDetails(entry),
+        details: packDetails(entry),
         partitions: this.#partitions.length,
         bell: this.#bellChannel,
       }),
@@ -416,7 +443,7 @@ export class RedisStore implements Store {
 
   async #reseedPartition(
     client: RedisClient,
-    { now, giver }: ReseedOptions,
+    { now, giver, isLast }: ReseedOptions,
     partition: Partition,
     lines: readonly Buffer[],
   ): Promise<number> {
@@ -426,7 +453,16 @@ export class RedisStore implements Store {
       ...lines.map((line) => partition.recordKey(digestFromBytes(line, 0))),
     ]
     const all = Buffer.concat(lines)
-    return client.rescindReseed(keys.length, ...keys, now, newEpoch(), this.#bellChannel, all, giver)
+    return client.rescindReseed(
+      keys.length,
+      ...keys,
+      now,
+      newEpoch(),
+      this.#bellChannel,
+      all,
+      giver,
+      isLast ? 1 : 0,
+    )
   }
 
   /** Append and WAIT in one pipeline on one connection: WAIT speaks of the writes of its own connection. */
@@ -478,6 +514,24 @@ export class RedisStore implements Store {
     if (role[0] === 'master') return
     this.#connection.reconnect('log')
     throw new RescindError('ERR_STORE_REFUSED', 'the server is a replica, or was demoted: name the primary')
+  }
+
+  /** The log may go on as it was read when all around it is gone. Throws when it is another one, or lost a part. */
+  async #assertKept(client: RedisClient, from: readonly Position[]): Promise<void> {
+    const now = this.#surroundings.monotonic()
+    const isEpochDue = now - this.#epochAskedAt >= EPOCH_PERIOD_MS
+    const isKeptDue = now - this.#keptAskedAt >= KEPT_PERIOD_MS
+    if (isEpochDue) this.#epochAskedAt = now
+    if (isKeptDue) this.#keptAskedAt = now
+    await Promise.all(
+      this.#partitions.map(async (partition, i) => {
+        const { epoch } = from[i] as Position
+        if (epoch === '') return
+        if (isKeptDue) await partition.assertKept(client, epoch)
+        // Of the first the shapes tell at each read.
+        else if (i > 0 || isEpochDue) await partition.assertEpoch(client, epoch)
+      }),
+    )
   }
 
   #partitionOf(digest: Digest): Partition {

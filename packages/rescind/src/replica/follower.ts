@@ -23,8 +23,8 @@ export interface FollowerSink {
   apply(records: Buffer, start: number, end: number): void
   /** The log does not continue what was read: all of it comes again. */
   reread(): void
-  /** All of it has come. */
-  complete(): void
+  /** All of it has come. `isWhole`: and this node knows all that earlier ones said. */
+  complete(isWhole: boolean): void
   /** After each round that was answered. */
   tidy(elapsedMs: number): void
   /** What the node tells of itself. */
@@ -38,7 +38,7 @@ export interface ReplicaEvent {
    * `fresh`: it follows the log. `stale`: the store does not answer. `reread`: the log did not continue what was
    * read, and is read again. `reseeded`: what the store had lost was given back, so many `entries`; `reseed-failed`:
    * the store does not take it back (this node may lack the right; another may have it). `gap`: a part of the log
-   * was lost before it was read. `silent`: the node cannot announce itself (it may lack the right), so no receipt
+   * was lost before it was read: a node that starts with it is not fresh until another has given the part back. `silent`: the node cannot announce itself (it may lack the right), so no receipt
    * waits for it.
    */
   readonly type: 'fresh' | 'stale' | 'reread' | 'reseeded' | 'reseed-failed' | 'gap' | 'silent'
@@ -66,8 +66,20 @@ const SOON_PAUSES = 1.5
 const BELL_PAUSE_MS = 100
 const RETRY_MS = 100
 const REREAD_PAUSE_MAX_MS = 2000
+/** A node that had all of the log so recently knows what the log has lost, but for what its own writers know. */
+const WHOLE_PERIODS = 8
+/** How often a log that lacked a part is read again from its beginning. */
+const TORN_REREAD_MS = 1000
+const TORN_REREAD_MAX_MS = 60_000
 /** After so long without one, the next reread is the first again. */
 const REREAD_CALM_MS = 5000
+
+function torn(): RescindError {
+  return new RescindError(
+    'ERR_REPLICA_STALE',
+    'the log has lost a part that this node never read; until a node that has read it gives it back, the store is asked',
+  )
+}
 
 interface Waiter {
   resolve(): void
@@ -83,6 +95,12 @@ export class Follower {
   #trustedAt = -Infinity
   #wasFresh = false
   #isRereading = false
+  /** It had read all that the log ever said since, and may give it back. */
+  #isWhole = false
+  /** Read from its beginning, the log lacked a part that is still in force. */
+  #isTorn = false
+  #tornRereadAt = -Infinity
+  #tornRereadMs = TORN_REREAD_MS
   /** How often in a row the whole log had to be read again, and when last. */
   #rereads = 0
   #rereadAt = -Infinity
@@ -201,14 +219,24 @@ export class Follower {
     const { surroundings } = this.#options
     const expected = [...this.#expected]
     let sentAt = surroundings.monotonic()
+    // Who has read the lost part may have given it back.
+    if (this.#isTorn && sentAt - this.#tornRereadAt >= this.#tornRereadMs) {
+      this.#position = undefined
+      this.#tornRereadMs = Math.min(this.#tornRereadMs * 2, TORN_REREAD_MAX_MS)
+    }
+    if (this.#position === undefined) {
+      this.#isTorn = false
+      this.#tornRereadAt = sentAt
+    }
     let page = await this.#store.readLog(this.#position, PAGE_BYTES)
     let found = false
     for (;;) {
       // A gap is met when a read goes past it, and again and again while nothing stands behind it.
       if (page.hasGap && page.position !== this.#position) {
         this.#sink.tell({ type: 'gap' })
-        // What was lost with it, somebody may know: the whole log tells what has to be given back.
-        if (this.#position !== undefined && !this.#isRereading) throw logChanged()
+        // The whole log tells what has to be given back.
+        if (this.#isWhole && !this.#isRereading) throw logChanged()
+        this.#isTorn = !this.#isWhole
       }
       // The next page is on its way while this one is applied.
       const nextAt = surroundings.monotonic()
@@ -230,11 +258,14 @@ export class Follower {
     }
     // Read again and compared, what was lost with it is given back.
     if (!isReached && !this.#isRereading) throw logChanged()
-    this.#trustedAt = sentAt
+    this.#isWhole ||= !this.#isTorn
     if (this.#isRereading) {
       this.#isRereading = false
-      this.#sink.complete()
+      this.#sink.complete(this.#isWhole)
     }
+    // What it lacks nobody here can know: the records in the store are asked.
+    if (this.#isTorn) throw torn()
+    this.#trustedAt = sentAt
     if (!this.#wasFresh) {
       this.#wasFresh = true
       this.#sink.tell({ type: 'fresh' })
@@ -255,6 +286,9 @@ export class Follower {
   /** What a failed round means. Returns the pause before the next, in milliseconds. */
   #fail(cause: RescindError): number {
     if (hasCode(cause, 'ERR_LOG_CHANGED')) {
+      // Who was away may have missed what was said and lost meanwhile.
+      if (!this.#isRereading && this.stalenessMs > WHOLE_PERIODS * this.#options.periodMs)
+        this.#isWhole = false
       this.#trustedAt = -Infinity
       this.#wasFresh = false
       const now = this.#options.surroundings.monotonic()

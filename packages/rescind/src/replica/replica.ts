@@ -4,10 +4,10 @@
  */
 import { randomUUID } from 'node:crypto'
 import { hostname } from 'node:os'
-import { digestFromBytes, digestToBytes } from '../core/digest.js'
+import { type Digest, digestFromBytes, digestToBytes } from '../core/digest.js'
 import { DIGEST_WORDS, type KnownDigests, ProbeSet } from '../core/probe.js'
 import { OPERATION_RESTORE, OPERATION_REVOKE, RECORD_WORDS, wordsOf } from '../core/record.js'
-import { ANY_TIME, type Revocation, type State } from '../core/revocation.js'
+import { type Entry, findDeadly, type Revocation, type State, toRevocation } from '../core/revocation.js'
 import { isUnnamed, own, type ParsedTarget, type Shape, type Subject } from '../core/target.js'
 import { RescindError } from '../errors.js'
 import { EventStream } from '../event-stream.js'
@@ -86,7 +86,7 @@ export class Replica {
         },
         apply: (records, start, end) => this.#apply(records, start, end),
         reread: () => this.#expectAll(),
-        complete: () => this.#giveBack(),
+        complete: (isWhole) => this.#giveBack(isWhole),
         tidy: (elapsedMs) => this.#tidy(elapsedMs),
         describe: () => ({ id: this.id, name: this.name, entries: this.size }),
         tell: (event) => this.#events.publish(event),
@@ -150,19 +150,33 @@ export class Replica {
   find(subject: Subject, now: number): Revocation | undefined {
     const handle = this.#find(subject, now)
     if (handle === -1) return undefined
-    const issuedBefore = this.#table.issuedBeforeOf(handle)
-    const revocation = {
-      issuedBefore: issuedBefore === ANY_TIME ? null : issuedBefore,
-      expiresAt: this.#table.endOf(handle),
-      revokedAt: this.#table.atOf(handle),
+    return this.#revocation(subject, this.#foundAt, {
+      at: this.#table.atOf(handle),
+      end: this.#table.endOf(handle),
+      issuedBefore: this.#table.issuedBeforeOf(handle),
+    })
+  }
+
+  /**
+   * The same, by what still stands when other restores are known than those that the log has told of: `restoredAt`
+   * gives the latest of a digest, 0 without one.
+   */
+  findStanding(
+    subject: Subject,
+    now: number,
+    restoredAt: (digest: Digest) => number,
+  ): Revocation | undefined {
+    const words = this.digestsOf(subject)
+    const iat = own(subject.claims, 'iat')
+    for (let offset = 0; offset < words.length; offset += DIGEST_WORDS) {
+      const { entries } = this.#table.stateOf(words, offset)
+      if (entries.length === 0) continue
+      const restored = restoredAt(digestAt(words, offset))
+      const standing = entries.filter(({ at }) => at > restored)
+      const entry = findDeadly({ restoredAt: restored, entries: standing }, iat, now)
+      if (entry !== undefined) return this.#revocation(subject, offset, entry)
     }
-    const { words } = this.#probes
-    const place = this.#foundAt / DIGEST_WORDS
-    const id = digestFromBytes(
-      Buffer.from(words.slice(this.#foundAt, this.#foundAt + DIGEST_WORDS).buffer),
-      0,
-    )
-    return { id, target: this.#probes.targetAt(subject, place) ?? {}, ...revocation }
+    return undefined
   }
 
   /** True when claims alone cannot tell whether this token was revoked by its digest. */
@@ -228,6 +242,11 @@ export class Replica {
     this.#events.end()
   }
 
+  #revocation(subject: Subject, offset: number, entry: Entry): Revocation {
+    const target = this.#probes.targetAt(subject, offset / DIGEST_WORDS) ?? {}
+    return toRevocation(digestAt(this.#probes.words, offset), target, entry)
+  }
+
   /** The statement that makes the subject dead the longest, or -1. */
   #find(subject: Subject, now: number): number {
     const { words } = this.#probes
@@ -290,7 +309,7 @@ export class Replica {
   }
 
   /** The log was read to its end: the store gets back what it does not say any more. */
-  #giveBack(): void {
+  #giveBack(isWhole: boolean): void {
     const log = this.#log
     if (log === undefined) return
     const ended = new AbortController()
@@ -304,6 +323,7 @@ export class Replica {
       log,
       catchUp: () => this.catchUp(),
       shapes,
+      isWhole,
       now,
       signal: ended.signal,
       surroundings: this.#surroundings,
@@ -341,6 +361,10 @@ export class Replica {
     const until = Math.floor(this.#sweepNowMs / 1000) - SWEEP_GRACE_SECONDS
     this.#table.sweep(until, Math.min(steps, SWEEP_STEPS_MAX))
   }
+}
+
+function digestAt(words: Int32Array, offset: number): Digest {
+  return digestFromBytes(Buffer.from(words.slice(offset, offset + DIGEST_WORDS).buffer), 0)
 }
 
 function includesShape(shapes: readonly Shape[], shape: Shape): boolean {

@@ -23,6 +23,8 @@ export interface ReseedOptions {
   /** Resolves when `log` has everything that stands in the store's log at the time of the call. */
   readonly catchUp: () => Promise<void>
   readonly shapes: readonly Shape[]
+  /** The node had read all that the log ever said. */
+  readonly isWhole: boolean
   /** The clock, in whole seconds since 1970. */
   readonly now: () => number
   readonly signal: AbortSignal
@@ -61,32 +63,35 @@ export async function reseed(options: ReseedOptions): Promise<number> {
     for (const entry of held.state.entries) end = Math.max(end, entry.end)
     if (linesMissing(held, log, now()).length > 0) batch.push(held)
     if (batch.length >= BATCH_STATES) {
-      given += await give(isFirst ? options : { ...options, shapes: [] }, batch, end)
+      given += await give(isFirst ? options : { ...options, shapes: [] }, batch, end, false)
       isFirst = false
       batch = []
     } else if (++compared % STATES_PER_TURN === 0) await surroundings.turn(signal)
   }
-  return given + (await give(options, batch, end))
+  return given + (await give(options, batch, end, options.isWhole))
 }
 
 /** `end`: until when the shapes are in use. */
-async function give(options: ReseedOptions, batch: readonly TableState[], end: number): Promise<number> {
+async function give(
+  options: ReseedOptions,
+  batch: readonly TableState[],
+  end: number,
+  isLast: boolean,
+): Promise<number> {
   const { store, giver, log, catchUp, now, signal, surroundings } = options
-  let { shapes } = options
-  if (store.reseed === undefined || end === 0) return 0
+  const shapes = end === 0 ? [] : options.shapes
+  if (store.reseed === undefined) return 0
   for (let retryMs = RETRY_MS; ;) {
     signal.throwIfAborted()
     try {
       // What others gave meanwhile is not given again.
       if (batch.length > 0) await catchUp()
       const records = Buffer.concat(batch.flatMap((held) => linesMissing(held, log, now())))
-      const given = await store.reseed(records, { giver, now: now(), shapes, end })
+      const given = await store.reseed(records, { giver, now: now(), shapes, end, isLast })
       if (given !== undefined) return given
     } catch (error) {
       if (!(error instanceof RescindError)) throw error
-      // More shapes were in use over time than may be at once: what is given stands, found or not.
-      if (error.code === 'ERR_SHAPES_EXCEEDED' && shapes.length > 0) shapes = []
-      else if (!PASSING.has(error.code) || RIGHTS.test(error.message)) throw error
+      if (!PASSING.has(error.code) || RIGHTS.test(error.message)) throw error
       retryMs = Math.min(retryMs * 1.5, RETRY_MAX_MS)
     }
     await surroundings.sleep(retryMs * (0.5 + surroundings.random()), { signal, isIdle: true })

@@ -84,6 +84,11 @@ export interface PutOptions {
   readonly now: number
 }
 
+export interface RestoreOptions extends PutOptions {
+  /** What the caller knows of the target: a store that has lost it writes the restore all the same. */
+  readonly known?: State | undefined
+}
+
 export interface ListOptions {
   readonly now: number
   /** At most this many revocations, 1 to 1,000. */
@@ -102,6 +107,8 @@ export interface ReseedOptions {
   /** The shapes that the records may be of, to be in use until `end`, in seconds since 1970. */
   readonly shapes: readonly Shape[]
   readonly end: number
+  /** With these records the giver, who had read all, has given all: nothing is missing any more. */
+  readonly isLast: boolean
 }
 
 export interface Page {
@@ -137,7 +144,7 @@ export interface Store {
   readonly kind: string
   put(target: ParsedTarget, entry: Entry, options: PutOptions): Promise<Stored>
   /** True when something was restored. */
-  restore(target: ParsedTarget, options: PutOptions): Promise<boolean>
+  restore(target: ParsedTarget, options: RestoreOptions): Promise<boolean>
   find(probe: Probe): Promise<readonly Held[]>
   list(options: ListOptions): Promise<Page>
   /** Reads on from a position, or from the beginning: about `bytesMax` bytes of records, at least one if there is one. */

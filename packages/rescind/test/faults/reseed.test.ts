@@ -2,12 +2,15 @@
  * What Redis loses, the nodes give back: emptied, restarted bare, rolled back, a segment or the records deleted.
  * Beside them a naive client with keys of its own, which must lose them, or the harm proves nothing.
  */
+import { setTimeout as sleep } from 'node:timers/promises'
 import { Redis } from 'ioredis'
 import { afterEach, beforeEach, describe, expect, it } from 'vitest'
+import { SEGMENT_BYTES_MAX } from '../../src/core/record.js'
 import type { Target } from '../../src/core/target.js'
 import { RedisConnection } from '../../src/redis/connection.js'
 import { RedisStore } from '../../src/redis/store.js'
 import type { ReplicaEvent } from '../../src/replica/follower.js'
+import { MACHINE } from '../../src/surroundings.js'
 import { TokenManager } from '../../src/token-manager.js'
 import { RedisServer } from '../support/redis-server.js'
 import { until } from '../support/until.js'
@@ -36,13 +39,16 @@ interface NodeOptions {
   url?: string
   /** Polls when it is told to, and otherwise so seldom that no test sees it. */
   isQuiet?: boolean
+  /** How fast its store's monotonic clock runs: what it looks at every ten seconds comes sooner. Default 1. */
+  speed?: number
 }
 
 function node(options: NodeOptions = {}): TokenManager {
-  const { partitions = 1, replica, url = server.url, isQuiet = false } = options
+  const { partitions = 1, replica, url = server.url, isQuiet = false, speed = 1 } = options
+  const surroundings = { ...MACHINE, monotonic: () => performance.now() * speed }
   const connection = new RedisConnection({ url, checkTimeoutMs: 1000, connectTimeoutMs: 1000 })
   const manager = new TokenManager({
-    store: new RedisStore(connection, { partitions, doorbell: !isQuiet }),
+    store: new RedisStore(connection, { partitions, doorbell: !isQuiet, surroundings }),
     stalenessMaxMs: isQuiet ? 60_000 : 1000,
     replica,
   })
@@ -77,6 +83,7 @@ const HARMS: [string, () => Promise<unknown>][] = [
     },
   ],
   ['deprived of its log', () => server.command('DEL', 'rescind:{main.0}:log:1')],
+  ['deprived of meta', () => server.command('DEL', 'rescind:{main.0}:meta')],
   [
     'deprived of meta and shapes',
     () => server.command('DEL', 'rescind:{main.0}:meta', 'rescind:{main.0}:shapes'),
@@ -209,6 +216,84 @@ it('in partitions, each gets back its own', async () => {
   for (let n = 0; n < 60; n++) expect((await strict.check(token(n))).status, `token ${n}`).toBe('revoked')
 })
 
+it('in partitions, one that has lost its meta is noticed, also when others have written since', async () => {
+  const [one, two] = [node({ partitions: 4 }), node({ partitions: 4 })]
+  await Promise.all([one.ready(), two.ready()])
+  for (let n = 0; n < 40; n++) await one.revoke({ iss: ISS, jti: `token-${n}` })
+  await until(() => two.replica!.size === 40, { what: 'the second node to follow' })
+  const events = [one, two].map(eventsOf)
+  for (let number = 0; number < 4; number++) await server.command('DEL', `rescind:{main.${number}}:meta`)
+  for (let n = 40; n < 60; n++)
+    await node({ partitions: 4, replica: false }).revoke({ iss: ISS, jti: `token-${n}` })
+  await until(() => two.replica!.size === 60, { what: 'the second node to know what was written since' })
+  await until(() => events.flat().some(({ type }) => type === 'reseeded'), { what: 'the mending' })
+  const stranger = node({ partitions: 4 })
+  await stranger.ready()
+  await until(() => stranger.replica!.size === 60, { what: 'a new node to know all', timeoutMs: 10_000 })
+})
+
+it('a new node that meets a log without its beginning asks the store, until a node that knows has given it back', async () => {
+  const strict = node({ replica: false })
+  for (let n = 0; n < 10; n++) await strict.revoke({ iss: ISS, jti: `token-${n}` })
+  const knows = node({ isQuiet: true })
+  await knows.ready()
+  await server.command('DEL', 'rescind:{main.0}:meta')
+  // A log begins anew: nothing in it tells of those before.
+  await strict.revoke({ iss: ISS, jti: 'token-10' })
+  const stranger = node()
+  await expect(stranger.ready({ timeoutMs: 300 })).rejects.toMatchObject({ code: 'ERR_REPLICA_STALE' })
+  expect(stranger.checkNow(token(3))).toBeUndefined()
+  expect((await stranger.check(token(3))).status).toBe('revoked')
+  expect((await stranger.check(token(11))).status).toBe('clear')
+  await knows.ready()
+  await stranger.ready()
+  for (let n = 0; n < 11; n++) expect(stranger.checkNow(token(n))?.status, `token ${n}`).toBe('revoked')
+  expect(stranger.checkNow(token(11))?.status).toBe('clear')
+})
+
+it('a segment of long ago that is lost is noticed by those who have read it, and given back', async () => {
+  const one = node({ speed: 20 })
+  await one.ready()
+  const count = SEGMENT_BYTES_MAX / 32 + 10
+  const end = Math.floor(Date.now() / 1000) + 1800
+  for (let n = 0; n < count; n += 1000) {
+    const batch = Array.from({ length: Math.min(1000, count - n) }, (_, i) => n + i)
+    await Promise.all(batch.map((each) => one.revoke({ jti: `${each}`, iss: ISS }, { expiresAt: end })))
+  }
+  expect(await server.command('EXISTS', 'rescind:{main.0}:log:2')).toBe(1)
+  const events = eventsOf(one)
+  await server.command('DEL', 'rescind:{main.0}:log:1')
+  const stranger = node()
+  await expect(stranger.ready({ timeoutMs: 200 })).rejects.toMatchObject({ code: 'ERR_REPLICA_STALE' })
+  await until(() => events.some(({ type }) => type === 'reseeded'), {
+    what: 'the mending',
+    timeoutMs: 20_000,
+  })
+  await stranger.ready()
+  expect(stranger.replica!.size).toBe(count)
+  // It is news once.
+  await sleep(1200)
+  expect(events.filter(({ type }) => type === 'reread')).toHaveLength(1)
+}, 60_000)
+
+it('what is restored between the loss and its mending is not given back', async () => {
+  const one = node({ isQuiet: true })
+  await one.ready()
+  await one.revoke({ sub: 'person-1' })
+  await one.revoke({ sub: 'person-2' })
+  await server.command('FLUSHALL')
+  expect(await one.restore({ sub: 'person-1' })).toBe(true)
+  const events = eventsOf(one)
+  await until(() => events.some(({ type }) => type === 'reseeded'), { what: 'the mending' })
+  const strict = node({ replica: false })
+  expect(await strict.check(token(1), { consistency: 'strict' })).toEqual({ status: 'clear' })
+  expect((await strict.check(token(2), { consistency: 'strict' })).status).toBe('revoked')
+  expect((await one.check(token(1))).status).toBe('clear')
+  // Nothing is left to restore, and of what nobody knows there is nothing.
+  expect(await one.restore({ sub: 'person-1' })).toBe(false)
+  expect(await one.restore({ sub: 'person-9' })).toBe(false)
+})
+
 it('what was given back without its name is listed by its digest, and is named again by the next revocation', async () => {
   const one = node()
   await one.ready()
@@ -253,4 +338,16 @@ it('a restore by another node holds for strict checks at once, before this node 
   await node().restore({ sub: 'person-1' })
   expect(one.checkNow(token(1))?.status, 'it has not read of it').toBe('revoked')
   expect(await one.check(token(1), { consistency: 'strict' })).toEqual({ status: 'clear' })
+})
+
+it('a token that is dead twice stays dead when one reason is restored elsewhere and Redis has lost the other', async () => {
+  const one = node({ isQuiet: true })
+  await one.ready()
+  const now = Math.floor(Date.now() / 1000)
+  await one.revoke({ sub: 'person-1' }, { expiresAt: now + 7200 })
+  const { id } = await one.revoke({ iss: ISS, jti: 'token-1' }, { expiresAt: now + 600 })
+  await node().restore({ sub: 'person-1' })
+  await server.command('DEL', `rescind:{main.0}:r:${id}`)
+  expect((await one.check(token(1), { consistency: 'strict' })).status).toBe('revoked')
+  expect((await one.check(token(8), { consistency: 'strict' })).status).toBe('clear')
 })

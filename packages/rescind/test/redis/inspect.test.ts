@@ -28,7 +28,13 @@ it('a bare server: no persistence, no replica, no limit, everybody may do everyt
   expect(codes(inspection)).not.toContain('tls_off')
   expect(inspection.worst).toBe('critical')
   expect(inspection.servers).toMatchObject([
-    { address: `127.0.0.1:${server.port}`, software: 'redis', role: 'primary', user: 'default', replicas: 0 },
+    {
+      address: `127.0.0.1:${server.port}`,
+      software: expect.stringMatching(/^(redis|valkey)$/),
+      role: 'primary',
+      user: 'default',
+      replicas: 0,
+    },
   ])
   expect(figures(inspection, 'may_destroy')?.commands).toBe(
     'DEL, UNLINK, EXPIRE, RENAME, RESTORE, FLUSHALL, FLUSHDB, SWAPDB, CONFIG SET, REPLICAOF, SHUTDOWN, DEBUG, ACL SETUSER, MODULE LOAD, SCRIPT FLUSH',
