@@ -3,7 +3,7 @@
  * file that holds it (mounted secrets). Problems are collected, so that one error reports them all; they name
  * the variable and never its value.
  */
-import { readFileSync } from 'node:fs'
+import { closeSync, constants, fstatSync, openSync, readFileSync } from 'node:fs'
 import { RescindError } from './errors.js'
 
 export type Environment = Readonly<Record<string, string | undefined>>
@@ -74,8 +74,7 @@ export class EnvironmentReader {
 
   #file(name: string, path: string): string | undefined {
     try {
-      const text = readFileSync(path, 'utf8')
-      if (text.length > FILE_BYTES_MAX) throw new Error('too large')
+      const text = readSmallFile(path)
       // Editors and `echo` end a file with a line break that is no part of the secret.
       const value = text.replace(/\r?\n$/, '')
       if (value !== '') return value
@@ -84,6 +83,19 @@ export class EnvironmentReader {
       this.problem(`${name}_FILE names a file that cannot be read (or is over ${FILE_BYTES_MAX} bytes)`)
     }
     return undefined
+  }
+}
+
+/** Throws for what is no file, such as a device without an end or a pipe that nobody writes to, and for a large one. */
+function readSmallFile(path: string): string {
+  // Without O_NONBLOCK, opening a pipe waits for whoever writes to it.
+  const file = openSync(path, constants.O_RDONLY | constants.O_NONBLOCK)
+  try {
+    const about = fstatSync(file)
+    if (!about.isFile() || about.size > FILE_BYTES_MAX) throw new Error('not a small file')
+    return readFileSync(file, 'utf8')
+  } finally {
+    closeSync(file)
   }
 }
 

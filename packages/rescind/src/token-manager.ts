@@ -460,12 +460,13 @@ export class TokenManager {
       throw new RescindError('ERR_OPTION_INVALID', 'timeoutMs must be a whole number from 1 to 600000')
     }
     const entry = this.#statement(target, options, exp)
-    const { state, position } = await this.store.put(target, entry, {
+    const { state, position, shortfall } = await this.store.put(target, entry, {
       ack: ack === 'replicated' ? 'replicated' : 'accepted',
       now: Math.floor(this.now()),
     })
     // This node refuses the token from now on, before the log tells it to.
     this.replica?.learn(target, state, position)
+    if (shortfall !== undefined) throw shortfall
     const revocation = toRevocation(target.digest, targetOf(target), strongest(state, entry))
     if (ack !== 'everywhere') return { ...revocation, ack }
     return {

@@ -61,6 +61,15 @@ export const EVERYTHING: ParsedTarget = { shape: [], values: [], digest: targetD
 
 /** Reads a target from a caller. Throws `ERR_TARGET_INVALID`, naming the claim and never its value. */
 export function parseTarget(input: unknown): ParsedTarget {
+  try {
+    return readTarget(input)
+  } catch (cause) {
+    if (cause instanceof RescindError) throw cause
+    throw new RescindError('ERR_TARGET_INVALID', 'the target cannot be read: it throws', { cause })
+  }
+}
+
+function readTarget(input: unknown): ParsedTarget {
   if (typeof input !== 'object' || input === null || !isPlain(input)) {
     throw invalid('a target is a plain object of claims, such as { sub: "alice" }')
   }

@@ -160,6 +160,11 @@ export class RedisConnection {
     return this.look(this.writeTimeoutMs, async (client) => primariesOf(client).map(linkTo))
   }
 
+  /** Asks the server, or every primary of a cluster, on the sockets of this client. */
+  askPrimaries<T>(client: RedisClient, ask: (server: Redis) => Promise<T>): Promise<readonly T[]> {
+    return Promise.all(primariesOf(client).map(ask))
+  }
+
   /** Asks another server of the set (a replica) on a socket of its own, which ends afterwards. */
   async runAt<T>({ host, port }: RedisAddress, commands: (server: ServerLink) => Promise<T>): Promise<T> {
     const own = { host, port, lazyConnect: true, enableReadyCheck: false, retryStrategy: null }

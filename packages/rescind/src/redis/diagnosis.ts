@@ -6,9 +6,8 @@ import type { ErrorCode } from '../errors.js'
 import { holesOf, isOlder, type Software } from './advisories.js'
 import { evictedBy } from './eviction.js'
 import { type Finding, finding, type FindingCode, inOrder } from './findings.js'
+import type { Fields } from './info.js'
 import type { Rights } from './rights.js'
-
-export type Fields = Readonly<Record<string, string>>
 
 /** What one server told. Whatever it did not tell is absent. */
 export interface ServerFacts {

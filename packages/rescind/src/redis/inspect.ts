@@ -7,7 +7,6 @@ import { hasCode, RescindError } from '../errors.js'
 import { type RedisConnection, type ServerLink } from './connection.js'
 import {
   diagnose,
-  type Fields,
   type NamespaceFacts,
   type ReplicaFacts,
   type ServerFacts,
@@ -15,6 +14,7 @@ import {
   type Untold,
 } from './diagnosis.js'
 import { storeFailure } from './failure.js'
+import { fieldsOf, type Fields, replicaLines } from './info.js'
 import type { Finding, Severity } from './findings.js'
 import { inspectNamespace, type NamespaceQuestion } from './inspect-namespace.js'
 import { namespaceProblems } from './namespace.js'
@@ -229,15 +229,12 @@ async function isDefaultUserOpen(
 
 /** The replicas that a primary tells of; their priority they tell themselves. */
 async function askReplicas(info: Fields, { connection }: Question): Promise<ReplicaFacts[]> {
-  const told = Object.entries(info).filter(([name]) => /^slave\d{1,4}$/.test(name))
   return Promise.all(
-    told.map(async ([, text], i) => {
-      const fields = Object.fromEntries(text.split(',').map((part) => part.split('=', 2) as [string, string]))
-      const { ip = '', port = '', state = '', lag = '' } = fields
-      const known = { address: `${ip}:${port}`, state, lagSeconds: Number(lag) }
+    replicaLines(info).map(async ({ ip, port, state, lagSeconds }, i) => {
+      const known = { address: `${ip}:${port}`, state, lagSeconds }
       if (i >= REPLICAS_ASKED_MAX || ip === '') return known
       const own = await connection
-        .runAt({ host: ip, port: Number(port) }, (link) => link.call('INFO', 'replication'))
+        .runAt({ host: ip, port }, (link) => link.call('INFO', 'replication'))
         .then(fieldsOf, () => undefined)
       const priority = own?.slave_priority
       return priority === undefined ? known : { ...known, priority: Number(priority) }
@@ -279,16 +276,6 @@ function refusal(error: unknown): string {
 function unreachable(address: string, error: unknown): ServerFacts {
   const failure = storeFailure(error).code
   return { address, isLocal: true, isEncrypted: false, failure, config: {}, replicas: [], untold: [] }
-}
-
-/** Lines `name:value`, as INFO gives them. */
-function fieldsOf(answer: unknown): Fields | undefined {
-  if (typeof answer !== 'string') return undefined
-  const lines = answer.split('\n').flatMap((line): [string, string][] => {
-    const at = line.indexOf(':')
-    return at <= 0 || line.startsWith('#') ? [] : [[line.slice(0, at), line.slice(at + 1).trimEnd()]]
-  })
-  return Object.fromEntries(lines)
 }
 
 /** A flat list of names and values. */

@@ -28,15 +28,34 @@ export interface ChangeArguments {
   readonly partitions: number
   /** The channel of the doorbell. */
   readonly bell: string
+  /** `WAIT` follows: it counts from the last write of its connection, so there must be one. */
+  readonly isWaited: boolean
 }
 
 export function changeArguments(change: ChangeArguments): (string | number | Buffer)[] {
   const { operation, now, digest, end, issuedBefore, epoch, shape, target, details, partitions, bell } =
     change
-  return [operation, now, digest, end, issuedBefore, epoch, shape, target, details, partitions, bell]
+  const isWaited = change.isWaited ? 1 : 0
+  return [
+    operation,
+    now,
+    digest,
+    end,
+    issuedBefore,
+    epoch,
+    shape,
+    target,
+    details,
+    partitions,
+    bell,
+    isWaited,
+  ]
 }
 
-/** Registers a shape by itself. Keys: meta, shapes. Arguments: now, end, epoch if new, shape, partitions. */
+/**
+ * Registers a shape by itself. Keys: meta, shapes. Arguments: now, end, epoch if new, shape, partitions, whether
+ * `WAIT` follows.
+ */
 export const SHAPE_SCRIPT = `
 local meta, shapes = KEYS[1], KEYS[2]
 local now = tonumber(ARGV[1])
@@ -46,6 +65,7 @@ local torn = epoch and 0 or latestOf(shapes)
 local refused = useShape(shapes, epoch or ARGV[3], ARGV[5], ARGV[4], tonumber(ARGV[2]), earlier)
 if refused then return refused end
 if not epoch then newLog(meta, ARGV[3], torn) end
+if ARGV[6] == '1' then redis.call('HSET', meta, 'waited', text(now)) end
 return 1
 `
 
@@ -58,7 +78,7 @@ local record, meta, shapes, log = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local operation, now, digest = tonumber(ARGV[1]), tonumber(ARGV[2]), ARGV[3]
 local finish, before = tonumber(ARGV[4]), tonumber(ARGV[5])
 local newEpoch, shape, target, details = ARGV[6], ARGV[7], ARGV[8], ARGV[9]
-local partitions, bell = ARGV[10], ARGV[11]
+local partitions, bell, isWaited = ARGV[10], ARGV[11], ARGV[12] == '1'
 ${CLOCK}${RAW}${USE_SHAPE}${RECORD}${STATEMENTS}${NEW_LOG}${LOG}${BELL}
 local function answer(changed, value)
   local end_ = redis.call('HMGET', meta, 'epoch', 'segment', 'size', 'chain')
@@ -81,7 +101,10 @@ if operation == REVOKE then
   local made = { at = math.max(now, restoredAt + 1), finish = finish, before = before }
   made.flags, made.texts = string.byte(details), string.sub(details, 2)
   kept = add(held, made)
-  if not kept then return answer(0, current) end
+  if not kept then
+    if isWaited then redis.call('HSET', meta, 'waited', text(now)) end
+    return answer(0, current)
+  end
   at, finish, before = made.at, made.finish, made.before
 else
   -- What the caller knows and this server has lost is restored like what stands here.

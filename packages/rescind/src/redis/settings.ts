@@ -98,6 +98,8 @@ const VARIABLES = {
 } as const satisfies Record<keyof RedisConnectionOptions, string>
 
 type Field = keyof typeof VARIABLES
+/** What the user calls a field, or a part of one. */
+type NameOf = (field: Field, part?: keyof RedisTlsOptions) => string
 
 const PORT_RANGE = { min: 1, max: 65_535 }
 const DB_RANGE = { min: 0, max: 1_000_000 }
@@ -138,7 +140,9 @@ export function redisPlanFromEnv(env: Environment): RedisPlan {
     checkTimeoutMs: reader.integer(VARIABLES.checkTimeoutMs, TIMEOUT_RANGES.checkTimeoutMs),
     writeTimeoutMs: reader.integer(VARIABLES.writeTimeoutMs, TIMEOUT_RANGES.writeTimeoutMs),
   }
-  return makePlan(options, (field) => VARIABLES[field], reader.problems)
+  const nameOf: NameOf = (field, part) =>
+    part === undefined ? VARIABLES[field] : `${VARIABLES[field]}_${part.toUpperCase()}`
+  return makePlan(options, nameOf, reader.problems)
 }
 
 /** Checks options given in code. Throws one `ERR_CONFIG_INVALID` for all problems. */
@@ -146,15 +150,15 @@ export function redisPlanFromOptions(options: RedisConnectionOptions): RedisPlan
   const problems = Object.keys(options)
     .filter((name) => !Object.hasOwn(VARIABLES, name))
     .map((name) => `"${name.slice(0, 40)}" is not an option`)
-  return makePlan(options, (field) => field, problems)
+  return makePlan(options, (field, part) => (part === undefined ? field : `${field}.${part}`), problems)
 }
 
 function makePlan(
   given: RedisConnectionOptions,
-  nameOf: (field: Field) => string,
+  nameOf: NameOf,
   problems: string[],
 ): RedisPlan {
-  const names = (...fields: Field[]) => fields.filter((field) => given[field] !== undefined).map(nameOf)
+  const names = (...fields: Field[]) => fields.filter((field) => given[field] !== undefined).map((field) => nameOf(field))
   if (given.url !== undefined) {
     const rivals = names('host', 'port', 'path', 'sentinels', 'cluster')
     if (rivals.length > 0) problems.push(`${nameOf('url')} and ${rivals.join(', ')} are both set; keep one`)
@@ -227,7 +231,7 @@ function makePlan(
 /** The parts of a URL. What stands in it and also in a part of its own is a conflict. */
 function parseUrl(
   given: RedisConnectionOptions,
-  nameOf: (field: Field) => string,
+  nameOf: NameOf,
   problems: string[],
 ): RedisConnectionOptions {
   const name = nameOf('url')
@@ -301,22 +305,21 @@ function readTls(reader: EnvironmentReader): RedisConnectionOptions['tls'] {
 
 function tlsOf(
   options: RedisConnectionOptions,
-  nameOf: (field: Field) => string,
+  nameOf: NameOf,
   problems: string[],
 ): RedisTlsOptions | undefined {
   const { tls } = options
   if (tls === undefined || tls === false) return undefined
   const parts = tls === true ? {} : tls
-  const name = nameOf('tls')
   if ((parts.cert === undefined) !== (parts.key === undefined)) {
-    problems.push(`${name}: a client certificate needs both its certificate and its key`)
+    problems.push(`${nameOf('tls', 'cert')} and ${nameOf('tls', 'key')} go together: one of them is missing`)
   }
   for (const part of ['ca', 'cert', 'key'] as const) {
     if (parts[part] !== undefined && !parts[part].includes('-----BEGIN ')) {
-      problems.push(`${name}: the ${part} is not in PEM format`)
+      problems.push(`${nameOf('tls', part)} is not in PEM format`)
     }
   }
-  if (options.path !== undefined) problems.push(`${name} cannot be used on a unix socket`)
+  if (options.path !== undefined) problems.push(`${nameOf('tls')} cannot be used on a unix socket`)
   return parts
 }
 
@@ -343,7 +346,7 @@ function readAddresses(
 function checkAddresses(
   addresses: readonly RedisAddress[] | undefined,
   field: Field,
-  nameOf: (field: Field) => string,
+  nameOf: NameOf,
   problems: string[],
 ): void {
   if (addresses === undefined) return
@@ -361,7 +364,7 @@ function checkNumber(
   value: number | undefined,
   range: { min: number; max: number },
   field: Field,
-  nameOf: (field: Field) => string,
+  nameOf: NameOf,
   problems: string[],
 ): void {
   if (value === undefined || isWithin(value, range)) return

@@ -11,7 +11,6 @@ import { OPERATION_RESTORE, OPERATION_REVOKE, RECORD_BYTES } from '../core/recor
 import { EMPTY_STATE, type Entry, latestEnd, type State } from '../core/revocation.js'
 import { type ParsedTarget, type Shape } from '../core/target.js'
 import { type Environment, EnvironmentReader, throwProblems } from '../config.js'
-import { RescindError } from '../errors.js'
 import { EventStream } from '../event-stream.js'
 import { formatPosition, ORIGIN, parsePosition, type Position } from '../stores/position.js'
 import {
@@ -36,6 +35,7 @@ import {
   type Stored,
 } from '../stores/store.js'
 import { MACHINE, type Surroundings } from '../surroundings.js'
+import { writeAndWait } from './acknowledge.js'
 import { Breaker } from './breaker.js'
 import type { ChangeReply, RedisClient, RedisConnection } from './connection.js'
 import { partitionsDiffer } from './failure.js'
@@ -46,12 +46,22 @@ import { NodeList } from './nodes.js'
 import { Partition, type Stretch } from './partition.js'
 import { packDetails, packTarget, parseRecord, parseShapes, type StoredShapes } from './record.js'
 import { changeArguments, RESEED_BUSY } from './script.js'
+import { Standing } from './standing.js'
 
 export interface RedisStoreOptions {
   /** Keeps several systems apart on one Redis. Letters, digits, `-`, `_`, `.`; at most 64. Default `main`. */
   readonly namespace?: string | undefined
   /** `ack: 'replicated'` waits for this many replicas. Default 1, 1 to 100. */
   readonly replicas?: number | undefined
+  /** `ack: 'replicated'` waits until primary and replicas have it on their disks (`WAITAOF`, Redis 7.2). Default false. */
+  readonly onDisk?: boolean | undefined
+  /**
+   * A primary with fewer replicas in good standing is not believed, for reading too: it may have been cut off, and
+   * another may have taken its place. Default 0: nobody counts them. 0 to 100.
+   */
+  readonly minReplicas?: number | undefined
+  /** A replica that has said nothing for longer does not count, in seconds. They speak every second. Default 2, 1 to 60. */
+  readonly replicaLagMaxSeconds?: number | undefined
   /** At most this many checks wait for Redis; further ones are `unknown` at once. Default 2,048. */
   readonly checksInFlightMax?: number | undefined
   /**
@@ -98,12 +108,13 @@ export class RedisStore implements Store {
   readonly #bells = new Set<BellListener>()
   readonly #replicas: number
   readonly #breaker: Breaker
+  readonly #standing: Standing
+  readonly #onDisk: boolean
   readonly #events = new EventStream<RedisStoreEvent>()
   readonly #surroundings: Surroundings
   #epochAskedAt = -Infinity
   #keptAskedAt: number
   #isListening = false
-  #mayAskRole = true
   #shapesText: string | null = null
   /** The list of shapes that did not belong to the log. */
   #doubtedText: string | null | undefined
@@ -112,10 +123,14 @@ export class RedisStore implements Store {
   /** Throws `ERR_CONFIG_INVALID` for options that cannot be used. Closes the connection when it is closed. */
   constructor(connection: RedisConnection, options: RedisStoreOptions = {}) {
     const { namespace = 'main', replicas = 1, checksInFlightMax = 2048, partitions = 1 } = options
-    const { surroundings = MACHINE } = options
+    const { minReplicas = 0, replicaLagMaxSeconds = 2, onDisk = false, surroundings = MACHINE } = options
     const problems = namespaceProblems(namespace, partitions)
     if (!Number.isInteger(replicas) || replicas < 1 || replicas > 100)
       problems.push('replicas must be 1 to 100')
+    if (!Number.isInteger(minReplicas) || minReplicas < 0 || minReplicas > 100)
+      problems.push('minReplicas must be 0 to 100')
+    if (!Number.isInteger(replicaLagMaxSeconds) || replicaLagMaxSeconds < 1 || replicaLagMaxSeconds > 60)
+      problems.push('replicaLagMaxSeconds must be 1 to 60')
     if (!Number.isInteger(checksInFlightMax) || checksInFlightMax < 1) {
       problems.push('checksInFlightMax must be a whole number of at least 1')
     }
@@ -131,6 +146,12 @@ export class RedisStore implements Store {
     this.#bellChannel = bellChannel(namespace)
     this.#doorbell = options.doorbell ?? true
     this.#replicas = replicas
+    this.#onDisk = onDisk
+    this.#standing = new Standing(connection, {
+      minReplicas,
+      lagMaxSeconds: replicaLagMaxSeconds,
+      surroundings,
+    })
     this.#surroundings = surroundings
     this.#keptAskedAt = surroundings.monotonic()
     this.#breaker = new Breaker({
@@ -140,7 +161,10 @@ export class RedisStore implements Store {
     })
   }
 
-  /** Reads `RESCIND_NAMESPACE`, `RESCIND_REPLICAS`, `RESCIND_PARTITIONS` and `RESCIND_ALLOW_EVICTION`. */
+  /**
+   * Reads `RESCIND_NAMESPACE`, `RESCIND_REPLICAS`, `RESCIND_ON_DISK`, `RESCIND_PARTITIONS`, `RESCIND_ALLOW_EVICTION`,
+   * `RESCIND_MIN_REPLICAS` and `RESCIND_REPLICA_LAG_MAX_SECONDS`.
+   */
   static fromEnv(env: Environment, connection: RedisConnection): RedisStore {
     const reader = new EnvironmentReader(env)
     const namespace = reader.text('RESCIND_NAMESPACE')
@@ -153,23 +177,28 @@ export class RedisStore implements Store {
       reader.problem(`RESCIND_PARTITIONS must be one of ${PARTITIONS.join(', ')}`)
     }
     const allowEviction = reader.boolean('RESCIND_ALLOW_EVICTION')
+    const onDisk = reader.boolean('RESCIND_ON_DISK')
+    const minReplicas = reader.integer('RESCIND_MIN_REPLICAS', { min: 0, max: 100 })
+    const replicaLagMaxSeconds = reader.integer('RESCIND_REPLICA_LAG_MAX_SECONDS', { min: 1, max: 60 })
     reader.finish()
-    return new RedisStore(connection, { namespace, replicas, partitions, allowEviction })
+    return new RedisStore(connection, {
+      namespace,
+      replicas,
+      partitions,
+      allowEviction,
+      onDisk,
+      minReplicas,
+      replicaLagMaxSeconds,
+    })
   }
 
   async put(target: ParsedTarget, entry: Entry, options: PutOptions): Promise<Stored> {
     const { ack = 'accepted', now } = options
-    if (ack === 'replicated' && this.#connection.kind === 'cluster') {
-      throw new RescindError('ERR_ACK_UNSUPPORTED', 'ack "replicated" is not available on a cluster yet')
-    }
+    if (ack === 'replicated') return this.#putReplicated(target, entry, now)
     const parameters = this.#changeParameters(OPERATION_REVOKE, target, now, entry)
     return this.#write(async (client) => {
-      if (this.#isSpread()) await this.#useShape(client, target.shape, entry.end, now)
-      const reply =
-        ack === 'accepted'
-          ? await client.rescindChangeBuffer(...parameters)
-          : await this.#writeAndWait(client, parameters)
-      return { state: stateOf(reply), position: this.#positionOf(target.digest, reply) }
+      if (this.#isSpread()) await client.rescindShape(...this.#shapeParameters(target.shape, entry.end, now))
+      return this.#storedAs(target, await client.rescindChangeBuffer(...parameters))
     })
   }
 
@@ -201,7 +230,7 @@ export class RedisStore implements Store {
     return this.#write(async (client) => {
       // The latest first: more were in use over time than may be at once.
       for (const shape of [...shapes].reverse()) {
-        await this.#useShape(client, shape, end, now).catch((error: unknown) => {
+        await client.rescindShape(...this.#shapeParameters(shape, end, now)).catch((error: unknown) => {
           if (!(error instanceof Error && error.message.includes(SHAPES_EXCEEDED_REPLY))) throw error
         })
       }
@@ -215,7 +244,10 @@ export class RedisStore implements Store {
   async find(probe: Probe): Promise<readonly Held[]> {
     const { checkTimeoutMs } = this.#connection
     return this.#breaker.run(() =>
-      this.#connection.run('checks', checkTimeoutMs, (client) => this.#find(client, probe)),
+      this.#connection.run('checks', checkTimeoutMs, async (client) => {
+        const [held] = await Promise.all([this.#find(client, probe), this.#standing.assertForCheck(client)])
+        return held
+      }),
     )
   }
 
@@ -243,7 +275,7 @@ export class RedisStore implements Store {
     return this.#read(async (client) => {
       const [[shapesText, ...stretches]] = await Promise.all([
         this.#readStretches(client, from, bytesMax),
-        this.#assertPrimary(client),
+        this.#standing.assertForLog(client),
         this.#assertKept(client, from),
       ])
       if (shapesText !== this.#shapesText) this.#learnShapes(shapesText)
@@ -412,6 +444,7 @@ export class RedisStore implements Store {
     target: ParsedTarget,
     now: number,
     entry: Entry,
+    isWaited = false,
   ): (string | number | Buffer)[] {
     const partition = this.#partitionOf(target.digest)
     return [
@@ -431,14 +464,15 @@ export class RedisStore implements Store {
         details: packDetails(entry),
         partitions: this.#partitions.length,
         bell: this.#bellChannel,
+        isWaited,
       }),
     ]
   }
 
   /** Makes sure that every check will look under this shape, before the first record of it is written. */
-  async #useShape(client: RedisClient, shape: Shape, end: number, now: number): Promise<void> {
+  #shapeParameters(shape: Shape, end: number, now: number, isWaited = false): (string | number)[] {
     const keys = [this.#home.key('meta'), this.#home.key('shapes')]
-    await client.rescindShape(...keys, now, end, newEpoch(), shapeKey(shape), this.#partitions.length)
+    return [...keys, now, end, newEpoch(), shapeKey(shape), this.#partitions.length, isWaited ? 1 : 0]
   }
 
   async #reseedPartition(
@@ -465,27 +499,34 @@ export class RedisStore implements Store {
     )
   }
 
-  /** Append and WAIT in one pipeline on one connection: WAIT speaks of the writes of its own connection. */
-  async #writeAndWait(client: RedisClient, parameters: (string | number | Buffer)[]): Promise<ChangeReply> {
-    const waitMs = Math.max(1, Math.floor(this.#connection.writeTimeoutMs / 2))
-    const pipeline = client.pipeline() as ReturnType<RedisClient['pipeline']> & {
-      rescindChangeBuffer(...parameters: (string | number | Buffer)[]): unknown
-    }
-    pipeline.rescindChangeBuffer(...parameters)
-    pipeline.wait(this.#replicas, waitMs)
-    const results = await pipeline.exec()
-    const [change, waited] = results ?? []
-    if (change === undefined || waited === undefined)
-      throw new RescindError('ERR_STORE_UNAVAILABLE', 'Redis cannot be reached')
-    if (change[0] !== null) throw change[0]
-    const reached = waited[0] === null ? Number(waited[1]) : 0
-    if (reached < this.#replicas) {
-      throw new RescindError(
-        'ERR_ACK_NOT_REACHED',
-        `the primary has the revocation, but ${reached} of ${this.#replicas} replicas confirmed it within ${waitMs} ms`,
+  async #putReplicated(target: ParsedTarget, entry: Entry, now: number): Promise<Stored> {
+    // One write, or two one after the other, and as much for the way there and back.
+    const waits = this.#isSpread() ? 3 : 2
+    const waitMs = Math.max(1, Math.floor(this.#connection.writeTimeoutMs / waits))
+    const confirmation = { replicas: this.#replicas, onDisk: this.#onDisk, waitMs }
+    const change = this.#changeParameters(OPERATION_REVOKE, target, now, entry, true)
+    return this.#write(async (client) => {
+      // Without its shape nobody would look for the record: it must outlive the primary as well.
+      const ofShape = this.#isSpread()
+        ? await writeAndWait(
+            client,
+            'rescindShape',
+            this.#shapeParameters(target.shape, entry.end, now, true),
+            confirmation,
+          )
+        : undefined
+      const { reply, shortfall } = await writeAndWait<ChangeReply>(
+        client,
+        'rescindChangeBuffer',
+        change,
+        confirmation,
       )
-    }
-    return change[1] as ChangeReply
+      return { ...this.#storedAs(target, reply), shortfall: ofShape?.shortfall ?? shortfall }
+    })
+  }
+
+  #storedAs(target: ParsedTarget, reply: ChangeReply): Stored {
+    return { state: stateOf(reply), position: this.#positionOf(target.digest, reply) }
   }
 
   /** The shapes, and each partition's log from where it was left. */
@@ -498,22 +539,6 @@ export class RedisStore implements Store {
       client.get(this.#home.key('shapes')),
       ...this.#partitions.map((partition, i) => partition.read(client, from[i] ?? ORIGIN, bytesMax)),
     ])
-  }
-
-  /**
-   * What a demoted primary says is not fresh. A cluster sends reads away from replicas by itself; a user who may
-   * not ask for the role is believed to be at the primary.
-   */
-  async #assertPrimary(client: RedisClient): Promise<void> {
-    if (this.#connection.kind === 'cluster' || !this.#mayAskRole) return
-    const role = await client.role().catch((error: unknown) => {
-      if (!(error instanceof Error) || !error.message.startsWith('NOPERM')) throw error
-      this.#mayAskRole = false
-      return ['master']
-    })
-    if (role[0] === 'master') return
-    this.#connection.reconnect('log')
-    throw new RescindError('ERR_STORE_REFUSED', 'the server is a replica, or was demoted: name the primary')
   }
 
   /** The log may go on as it was read when all around it is gone. Throws when it is another one, or lost a part. */

@@ -33,6 +33,8 @@ export interface Stored {
   readonly state: State
   /** Who has read the log up to here has this write. */
   readonly position: string
+  /** It is stored, and the level of acknowledgement that was asked for was not reached: why. */
+  readonly shortfall?: RescindError | undefined
 }
 
 /** A stretch of the log, packed, in order. */

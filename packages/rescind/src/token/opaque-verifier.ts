@@ -35,27 +35,24 @@ export class OpaqueVerifier implements Verifier {
     if (token === '' || token.length > TOKEN_LENGTH_MAX) {
       return { status: 'invalid', code: 'ERR_TOKEN_MALFORMED', reason: 'The token is empty or too long' }
     }
-    let claims: Claims | null
     try {
-      claims = await this.#claimsOf(token)
-    } catch (error) {
-      const cause =
-        error instanceof RescindError ? error : new Error((error as Error | undefined)?.name ?? 'Error')
-      return {
-        status: 'unknown',
-        cause: new RescindError('ERR_VERIFY_UNAVAILABLE', "the application's verify function failed", {
-          cause,
-        }),
+      const claims = await this.#claimsOf(token)
+      if (claims === null || typeof claims !== 'object') {
+        return { status: 'invalid', code: 'ERR_TOKEN_INVALID', reason: 'The token is not known' }
       }
+      const { exp } = claims
+      if (exp !== undefined && !(typeof exp === 'number' && exp + this.clockToleranceSeconds > now)) {
+        return { status: 'invalid', code: 'ERR_TOKEN_EXPIRED', reason: 'The token has expired' }
+      }
+      const target = { [TOKEN_DIGEST]: textDigest(token) }
+      return { status: 'valid', token: new VerifiedToken(claims, token, target) }
+    } catch (error) {
+      // An accessor of the claims may throw as well.
+      const cause = new RescindError('ERR_VERIFY_UNAVAILABLE', "the application's verify function failed", {
+        cause: causeOf(error),
+      })
+      return { status: 'unknown', cause }
     }
-    if (claims === null || typeof claims !== 'object') {
-      return { status: 'invalid', code: 'ERR_TOKEN_INVALID', reason: 'The token is not known' }
-    }
-    const { exp } = claims
-    if (exp !== undefined && !(typeof exp === 'number' && exp + this.clockToleranceSeconds > now)) {
-      return { status: 'invalid', code: 'ERR_TOKEN_EXPIRED', reason: 'The token has expired' }
-    }
-    return { status: 'valid', token: new VerifiedToken(claims, token, { [TOKEN_DIGEST]: textDigest(token) }) }
   }
 
   async #claimsOf(token: string): Promise<Claims | null> {
@@ -70,5 +67,14 @@ export class OpaqueVerifier implements Verifier {
     } finally {
       clearTimeout(timer)
     }
+  }
+}
+
+/** An error of ours, or the name of another: nothing that could hold the token. */
+function causeOf(error: unknown): Error {
+  try {
+    return error instanceof RescindError ? error : new Error((error as Error | undefined)?.name ?? 'Error')
+  } catch {
+    return new Error('Error')
   }
 }

@@ -2,7 +2,15 @@
  * The key set that an issuer publishes, fetched with bounds: time, size, and how often. A failure to fetch it
  * is `KeysUnavailable`, which becomes "unknown" and never "invalid": an outage of the issuer logs nobody out.
  */
-import { createRemoteJWKSet, customFetch, errors, type FetchImplementation, type JWTVerifyGetKey } from 'jose'
+import {
+  createLocalJWKSet,
+  createRemoteJWKSet,
+  customFetch,
+  errors,
+  type FetchImplementation,
+  type JSONWebKeySet,
+  type JWTVerifyGetKey,
+} from 'jose'
 
 export interface RemoteKeysOptions {
   /** Give up a fetch after this many milliseconds. Default 2,000. */
@@ -39,10 +47,16 @@ export function remoteKeys(url: URL, options: RemoteKeysOptions, onChanged: () =
     timeoutDuration: options.jwksTimeoutMs ?? 2000,
     cooldownDuration: options.jwksCooldownMs ?? 30_000,
     cacheMaxAge: options.jwksMaxAgeMs ?? 600_000,
-    // Without the pause every token that arrives during an outage would start a fetch of its own.
+    // Without the pause every token that arrives during an outage would start a fetch of its own. Only a fetch
+    // begins one: a key that cannot be imported must not let a stranger who names it keep others from being fetched.
     [customFetch]: async (target, init) => {
-      if (performance.now() < notBefore) throw new StillPaused()
-      return fetchBounded(target, init)
+      if (performance.now() < notBefore) throw new Error('a fetch failed a moment ago')
+      try {
+        return await fetchBounded(target, init)
+      } catch (error) {
+        notBefore = performance.now() + retryMs
+        throw error
+      }
     },
   })
   return async (header, token) => {
@@ -56,14 +70,10 @@ export function remoteKeys(url: URL, options: RemoteKeysOptions, onChanged: () =
       ) {
         throw error
       }
-      if (!(error instanceof StillPaused)) notBefore = performance.now() + retryMs
       throw new KeysUnavailable('the key set cannot be had', { cause: error })
     }
   }
 }
-
-/** A fetch failed a moment ago. */
-class StillPaused extends Error {}
 
 function boundedFetch(options: RemoteKeysOptions, onChanged: () => void): FetchImplementation {
   const bytesMax = options.jwksBytesMax ?? 262_144
@@ -73,6 +83,8 @@ function boundedFetch(options: RemoteKeysOptions, onChanged: () => void): FetchI
     const response = await fetchIt(url, init)
     if (response.status !== 200) throw new Error(`the key set answered with status ${response.status}`)
     const body = await readBody(response, bytesMax)
+    // What is no key set throws here, and counts as a fetch that failed.
+    createLocalJWKSet(JSON.parse(body) as JSONWebKeySet)
     if (last !== undefined && last !== body) onChanged()
     last = body
     return new Response(body, { status: 200, headers: { 'content-type': 'application/json' } })

@@ -6,17 +6,34 @@ const slotCount = 16_384
 const nodeTimeoutMs = 1000
 const formTimeoutMs = 20_000
 
-export class RedisCluster implements AsyncDisposable {
-  private constructor(readonly servers: readonly RedisServer[]) {}
+export interface RedisClusterOptions {
+  /** How many primaries. Default 3, at least 3. */
+  nodes?: number
+  /** Each primary has a replica. Default false. */
+  isReplicated?: boolean
+}
 
-  /** Resolves once every node sees all the others and serves. `nodes`: how many; default 3, at least 3. */
-  static async start({ nodes = 3 }: { nodes?: number } = {}): Promise<RedisCluster> {
-    const config = { 'cluster-enabled': 'yes', 'cluster-node-timeout': String(nodeTimeoutMs) }
-    const cluster = new RedisCluster(
-      await RedisServer.startAll(Array.from({ length: nodes }, () => ({ config }))),
-    )
+export class RedisCluster implements AsyncDisposable {
+  private constructor(
+    /** The primaries, as it was formed. */
+    readonly servers: readonly RedisServer[],
+    /** The replica of each, in the same order; none unless asked for. */
+    readonly replicas: readonly RedisServer[],
+  ) {}
+
+  /** Resolves once every node sees all the others and serves. */
+  static async start({ nodes = 3, isReplicated = false }: RedisClusterOptions = {}): Promise<RedisCluster> {
+    const config = {
+      'cluster-enabled': 'yes',
+      'cluster-node-timeout': String(nodeTimeoutMs),
+      'repl-diskless-sync-delay': '0',
+    }
+    const count = isReplicated ? 2 * nodes : nodes
+    const all = await RedisServer.startAll(Array.from({ length: count }, () => ({ config })))
+    const cluster = new RedisCluster(all.slice(0, nodes), all.slice(nodes))
     try {
       await cluster.#form()
+      await cluster.#replicate()
       return cluster
     } catch (failure) {
       await cluster.stop()
@@ -30,11 +47,28 @@ export class RedisCluster implements AsyncDisposable {
   }
 
   async stop(): Promise<void> {
-    await RedisServer.stopAll(this.servers)
+    await RedisServer.stopAll([...this.servers, ...this.replicas])
   }
 
   async [Symbol.asyncDispose](): Promise<void> {
     await this.stop()
+  }
+
+  async #replicate(): Promise<void> {
+    const [first] = this.servers
+    for (const { host, port } of this.replicas) await first?.command('CLUSTER', 'MEET', host, port)
+    await Promise.all(
+      this.replicas.map(async (replica, index) => {
+        const primary = this.servers[index] as RedisServer
+        const id = await primary.command<string>('CLUSTER', 'MYID')
+        const order = () => replica.command('CLUSTER', 'REPLICATE', id)
+        await until(order, { what: 'a replica to know its primary', timeoutMs: formTimeoutMs })
+        await until(() => follows(replica, primary), {
+          what: `the replica on port ${replica.port} to follow`,
+          timeoutMs: formTimeoutMs,
+        })
+      }),
+    )
   }
 
   async #form(): Promise<void> {
@@ -61,6 +95,14 @@ export class RedisCluster implements AsyncDisposable {
       ),
     )
   }
+}
+
+/** True when the replica follows its primary, and the primary counts it. */
+async function follows(replica: RedisServer, primary: RedisServer): Promise<boolean> {
+  const [, , , state] = await replica.command<string[]>('ROLE')
+  return (
+    state === 'connected' && (await primary.command<string>('INFO', 'replication')).includes('state=online')
+  )
 }
 
 /** CLUSTER NODES tells a node that has only been heard of ("handshake") from one that is known and connected. */

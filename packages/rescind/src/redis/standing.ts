@@ -1,0 +1,91 @@
+/**
+ * May the server be believed? It must be the primary, and, where that is asked for, have its replicas: a primary that
+ * has lost them may have been cut off, and another may have taken its place. Then it is not fresh, for reading too.
+ */
+import { RescindError } from '../errors.js'
+import type { Surroundings } from '../surroundings.js'
+import type { RedisClient, RedisConnection, RedisRole } from './connection.js'
+import { refusalOf } from './failure.js'
+import { fieldsOf, replicaLines } from './info.js'
+
+export interface StandingOptions {
+  /** So many replicas must be in good standing; 0: nobody counts them. */
+  readonly minReplicas: number
+  /** A replica that has said nothing for longer does not count, in seconds. */
+  readonly lagMaxSeconds: number
+  readonly surroundings: Surroundings
+}
+
+/** The answer of `INFO` is believed for so long: the lag in it counts whole seconds. */
+const ANSWER_LIFE_MS = 200
+
+export class Standing {
+  readonly #connection: RedisConnection
+  readonly #options: StandingOptions
+  #mayAskRole = true
+  /** For each role, the answer that is believed, and since when it was asked for. */
+  readonly #answers = new Map<RedisRole, { readonly askedAt: number; readonly answer: Promise<void> }>()
+
+  constructor(connection: RedisConnection, options: StandingOptions) {
+    this.#connection = connection
+    this.#options = options
+  }
+
+  /** For a read of the log. Throws `ERR_STORE_REFUSED` when what the server says is not to be believed. */
+  assertForLog(client: RedisClient): Promise<void> {
+    return this.#options.minReplicas > 0 ? this.#assertReplicas('log', client) : this.#assertPrimary(client)
+  }
+
+  /** For a check of the store; asks nothing unless replicas count. Throws as `assertForLog`. */
+  async assertForCheck(client: RedisClient): Promise<void> {
+    if (this.#options.minReplicas > 0) await this.#assertReplicas('checks', client)
+  }
+
+  /**
+   * What a demoted primary says is not fresh. A cluster sends reads away from replicas by itself; a user who may
+   * not ask for the role is believed to be at the primary.
+   */
+  async #assertPrimary(client: RedisClient): Promise<void> {
+    if (this.#connection.kind === 'cluster' || !this.#mayAskRole) return
+    const role = await client.role().catch((error: unknown) => {
+      if (!(error instanceof Error) || refusalOf(error.message) !== 'NOPERM') throw error
+      this.#mayAskRole = false
+      return ['master']
+    })
+    if (role[0] !== 'master') this.#refuse('log')
+  }
+
+  #assertReplicas(role: RedisRole, client: RedisClient): Promise<void> {
+    const now = this.#options.surroundings.monotonic()
+    const known = this.#answers.get(role)
+    if (known !== undefined && now - known.askedAt < ANSWER_LIFE_MS) return known.answer
+    const answer = this.#askReplicas(role, client)
+    this.#answers.set(role, { askedAt: now, answer })
+    // A failure is nobody's answer but of those who waited for it.
+    answer.catch(() => this.#answers.delete(role))
+    return answer
+  }
+
+  async #askReplicas(role: RedisRole, client: RedisClient): Promise<void> {
+    const { minReplicas, lagMaxSeconds } = this.#options
+    const answers = await this.#connection.askPrimaries(client, (server) => server.info('replication'))
+    for (const answer of answers) {
+      const info = fieldsOf(answer) ?? {}
+      if (info.role !== 'master') this.#refuse(role)
+      const good = replicaLines(info).filter(
+        ({ state, lagSeconds }) => state === 'online' && lagSeconds <= lagMaxSeconds,
+      )
+      if (good.length < minReplicas) {
+        throw new RescindError(
+          'ERR_STORE_REFUSED',
+          `the primary has ${good.length} of ${minReplicas} replicas in good standing: it may have been cut off, and is not believed (RESCIND_MIN_REPLICAS)`,
+        )
+      }
+    }
+  }
+
+  #refuse(role: RedisRole): never {
+    this.#connection.reconnect(role)
+    throw new RescindError('ERR_STORE_REFUSED', 'the server is a replica, or was demoted: name the primary')
+  }
+}
