@@ -153,12 +153,9 @@ export function redisPlanFromOptions(options: RedisConnectionOptions): RedisPlan
   return makePlan(options, (field, part) => (part === undefined ? field : `${field}.${part}`), problems)
 }
 
-function makePlan(
-  given: RedisConnectionOptions,
-  nameOf: NameOf,
-  problems: string[],
-): RedisPlan {
-  const names = (...fields: Field[]) => fields.filter((field) => given[field] !== undefined).map((field) => nameOf(field))
+function makePlan(given: RedisConnectionOptions, nameOf: NameOf, problems: string[]): RedisPlan {
+  const names = (...fields: Field[]) =>
+    fields.filter((field) => given[field] !== undefined).map((field) => nameOf(field))
   if (given.url !== undefined) {
     const rivals = names('host', 'port', 'path', 'sentinels', 'cluster')
     if (rivals.length > 0) problems.push(`${nameOf('url')} and ${rivals.join(', ')} are both set; keep one`)
@@ -229,11 +226,7 @@ function makePlan(
 }
 
 /** The parts of a URL. What stands in it and also in a part of its own is a conflict. */
-function parseUrl(
-  given: RedisConnectionOptions,
-  nameOf: NameOf,
-  problems: string[],
-): RedisConnectionOptions {
+function parseUrl(given: RedisConnectionOptions, nameOf: NameOf, problems: string[]): RedisConnectionOptions {
   const name = nameOf('url')
   let url: URL
   try {

@@ -151,7 +151,10 @@ it('options out of their range are one clear error', () => {
   expect(() => new RedisStore(connection, { minReplicas: -1, replicaLagMaxSeconds: 0 })).toThrow(
     expect.objectContaining({
       code: 'ERR_CONFIG_INVALID',
-      problems: ['minReplicas must be 0 to 100', 'replicaLagMaxSeconds must be 1 to 60'],
+      problems: [
+        'minReplicas must be a whole number from 0 to 100',
+        'replicaLagMaxSeconds must be a whole number from 1 to 60',
+      ],
     }),
   )
 })

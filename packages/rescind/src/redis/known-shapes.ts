@@ -1,0 +1,62 @@
+/**
+ * The shapes that a node knows to be in use, as Redis tells of them. Those of before are kept beside: were only
+ * their key lost, the records would still be found.
+ */
+import type { Shape } from '../core/target.js'
+import { shapeKey, SHAPES_MAX } from '../stores/store.js'
+import { partitionsDiffer } from './failure.js'
+import { parseShapes, type StoredShapes } from './record.js'
+
+/** With those that went out of use in the life of the node. */
+const KNOWN_MAX = 2 * SHAPES_MAX
+const NOTHING: StoredShapes = { epoch: '', partitions: 0, shapes: [] }
+
+export class KnownShapes {
+  readonly #partitions: number
+  readonly #onOtherHistory: () => void
+  #text: string | null = null
+  #told = NOTHING
+
+  /** `onOtherHistory` is called when Redis tells of another history than before. */
+  constructor(partitions: number, onOtherHistory: () => void) {
+    this.#partitions = partitions
+    this.#onOtherHistory = onOtherHistory
+  }
+
+  /** The same array while nothing came into use. */
+  get shapes(): readonly Shape[] {
+    return this.#told.shapes
+  }
+
+  /** Of the history that they belong to; empty when Redis tells of none. */
+  get epoch(): string {
+    return this.#told.epoch
+  }
+
+  /** Takes over what Redis tells. Throws `ERR_STORE_CORRUPT` and `ERR_PARTITIONS_DIFFER`. */
+  learn(text: string | null): void {
+    if (text === this.#text) return
+    const told = text === null ? NOTHING : parseShapes(text)
+    if (told.partitions !== 0 && told.partitions !== this.#partitions) throw partitionsDiffer()
+    const before = this.#told
+    if (before.epoch !== '' && told.epoch !== before.epoch) this.#onOtherHistory()
+    const known = new Map(before.shapes.map((shape) => [shapeKey(shape), shape]))
+    for (const shape of told.shapes) known.set(shapeKey(shape), shape)
+    // The bound: shapes of long ago are given up for those that are told of.
+    if (known.size > KNOWN_MAX) {
+      known.clear()
+      for (const shape of told.shapes) known.set(shapeKey(shape), shape)
+    }
+    this.#text = text
+    const isSame =
+      known.size === before.shapes.length && before.shapes.every((shape) => known.has(shapeKey(shape)))
+    this.#told = { ...told, shapes: isSame ? before.shapes : [...known.values()] }
+  }
+
+  /** True when some shape is in use that was not among these. */
+  hasOthersThan(shapes: readonly Shape[]): boolean {
+    if (shapes === this.shapes) return false
+    const known = new Set(shapes.map(shapeKey))
+    return this.shapes.some((shape) => !known.has(shapeKey(shape)))
+  }
+}

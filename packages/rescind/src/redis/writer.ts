@@ -1,0 +1,177 @@
+/** What `RedisStore` writes: revocations, restores, and what Redis has lost. */
+import { randomBytes } from 'node:crypto'
+import { digestFromBytes, digestToBytes } from '../core/digest.js'
+import { OPERATION_RESTORE, OPERATION_REVOKE } from '../core/record.js'
+import { EMPTY_STATE, type Entry, latestEnd, type State } from '../core/revocation.js'
+import type { ParsedTarget, Shape } from '../core/target.js'
+import {
+  type PutOptions,
+  type ReseedOptions,
+  type RestoreOptions,
+  shapeKey,
+  type Stored,
+} from '../stores/store.js'
+import { writeAndWait } from './acknowledge.js'
+import type { ChangeReply, RedisClient, RedisConnection } from './connection.js'
+import { SHAPES_EXCEEDED_REPLY } from './lua.js'
+import type { Partition } from './partition.js'
+import type { Partitions } from './partitions.js'
+import { packDetails, packTarget, parseRecord } from './record.js'
+import { changeArguments, RESEED_BUSY } from './script.js'
+
+export interface WriterOptions {
+  readonly partitions: Partitions
+  /** The channel of the doorbell. */
+  readonly bell: string
+  /** `ack: 'replicated'` waits for this many replicas, and for disks. */
+  readonly replicas: number
+  readonly onDisk: boolean
+}
+
+type Parameters = (string | number | Buffer)[]
+
+export class Writer {
+  readonly #connection: RedisConnection
+  readonly #options: WriterOptions
+
+  constructor(connection: RedisConnection, options: WriterOptions) {
+    this.#connection = connection
+    this.#options = options
+  }
+
+  async put(target: ParsedTarget, entry: Entry, { ack = 'accepted', now }: PutOptions): Promise<Stored> {
+    const isWaited = ack === 'replicated'
+    const change = this.#changeParameters(OPERATION_REVOKE, target, now, entry, isWaited)
+    const shape = this.#options.partitions.isSpread
+      ? this.#shapeParameters(target.shape, entry.end, now, isWaited)
+      : undefined
+    if (isWaited) return this.#putReplicated(target, change, shape)
+    return this.run(async (client) => {
+      if (shape !== undefined) await client.rescindShape(...shape)
+      return this.#storedAs(target, await client.rescindChangeBuffer(...change))
+    })
+  }
+
+  async restore(target: ParsedTarget, { now, known = EMPTY_STATE }: RestoreOptions): Promise<boolean> {
+    const at = known.entries.reduce((latest, entry) => Math.max(latest, entry.at), 0)
+    const entry = { at, end: latestEnd(known), issuedBefore: at }
+    const parameters = this.#changeParameters(OPERATION_RESTORE, target, now, entry)
+    const [changed] = await this.run((client) => client.rescindChangeBuffer(...parameters))
+    return changed === 1
+  }
+
+  async reseed(records: Buffer, options: ReseedOptions): Promise<number | undefined> {
+    const { now, shapes, end, isLast } = options
+    const { partitions } = this.#options
+    const groups = partitions.linesOf(records)
+    // What all of them have lost is mended when all of it was given.
+    if (isLast) for (const each of partitions.all) if (!groups.has(each)) groups.set(each, [])
+    return this.run(async (client) => {
+      // The latest first: more were in use over time than may be at once.
+      for (const shape of [...shapes].reverse()) {
+        await client.rescindShape(...this.#shapeParameters(shape, end, now)).catch((error: unknown) => {
+          if (!(error instanceof Error && error.message.includes(SHAPES_EXCEEDED_REPLY))) throw error
+        })
+      }
+      const given = await Promise.all(
+        [...groups].map((group) => this.#reseedPartition(client, options, ...group)),
+      )
+      return given.includes(RESEED_BUSY) ? undefined : given.reduce((sum, count) => sum + count, 0)
+    })
+  }
+
+  /** Runs commands where nothing waits but writes. */
+  run<T>(commands: (client: RedisClient) => Promise<T>): Promise<T> {
+    return this.#connection.run('writes', this.#connection.writeTimeoutMs, commands)
+  }
+
+  async #putReplicated(target: ParsedTarget, change: Parameters, shape?: Parameters): Promise<Stored> {
+    const { replicas, onDisk } = this.#options
+    // One write, or two one after the other, and as much for the way there and back.
+    const waits = shape === undefined ? 2 : 3
+    const waitMs = Math.max(1, Math.floor(this.#connection.writeTimeoutMs / waits))
+    const confirmation = { replicas, onDisk, waitMs }
+    return this.run(async (client) => {
+      // Without its shape nobody would look for the record: it must outlive the primary as well.
+      const ofShape = shape && (await writeAndWait(client, 'rescindShape', shape, confirmation))
+      const { reply, shortfall } = await writeAndWait<ChangeReply>(
+        client,
+        'rescindChangeBuffer',
+        change,
+        confirmation,
+      )
+      return { ...this.#storedAs(target, reply), shortfall: ofShape?.shortfall ?? shortfall }
+    })
+  }
+
+  #changeParameters(
+    operation: number,
+    target: ParsedTarget,
+    now: number,
+    entry: Entry,
+    isWaited = false,
+  ): Parameters {
+    const { partitions, bell } = this.#options
+    const partition = partitions.of(target.digest)
+    return [
+      partition.recordKey(target.digest),
+      partition.key('meta'),
+      partition.key('shapes'),
+      partition.key('log:'),
+      ...changeArguments({
+        operation,
+        now,
+        digest: digestToBytes(target.digest),
+        end: entry.end,
+        issuedBefore: entry.issuedBefore,
+        epoch: newEpoch(),
+        shape: partitions.isSpread ? '' : shapeKey(target.shape),
+        target: packTarget(target),
+        details: packDetails(entry),
+        partitions: partitions.count,
+        bell,
+        isWaited,
+      }),
+    ]
+  }
+
+  /** Makes sure that every check will look under this shape, before the first record of it is written. */
+  #shapeParameters(shape: Shape, end: number, now: number, isWaited = false): (string | number)[] {
+    const { partitions } = this.#options
+    const keys = [partitions.home.key('meta'), partitions.home.key('shapes')]
+    return [...keys, now, end, newEpoch(), shapeKey(shape), partitions.count, isWaited ? 1 : 0]
+  }
+
+  #reseedPartition(
+    client: RedisClient,
+    { now, giver, isLast }: ReseedOptions,
+    partition: Partition,
+    lines: readonly Buffer[],
+  ): Promise<number> {
+    const records = lines.map((line) => partition.recordKey(digestFromBytes(line, 0)))
+    const keys = [partition.key('meta'), partition.key('log:'), ...records]
+    const { bell } = this.#options
+    const all = Buffer.concat(lines)
+    return client.rescindReseed(keys.length, ...keys, now, newEpoch(), bell, all, giver, isLast ? 1 : 0)
+  }
+
+  #storedAs({ digest }: ParsedTarget, reply: ChangeReply): Stored {
+    const [, , epoch, segment, size, chain] = reply
+    const position = {
+      epoch: epoch.toString(),
+      segment: Number(segment),
+      offset: Number(size),
+      chain: Number(chain),
+    }
+    const { partitions } = this.#options
+    return { state: stateOf(reply), position: partitions.format(partitions.of(digest), position) }
+  }
+}
+
+function stateOf([, record]: ChangeReply): State {
+  return record === null ? EMPTY_STATE : parseRecord(record).state
+}
+
+function newEpoch(): string {
+  return randomBytes(8).toString('hex')
+}
