@@ -22,6 +22,30 @@
 import { randomBytes } from 'node:crypto'
 import { ANY_TIME, EMPTY_STATE, type Entry, isIssuedBefore, merge, type State } from '../core/revocation.js'
 import { RescindError } from '../errors.js'
+import {
+  addToCount,
+  CHUNK_WORDS,
+  COUNT_MAX,
+  COUNT_ONE,
+  COUNT_SHIFT,
+  countAt,
+  firstSlot,
+  freeSlot,
+  hitsOf,
+  isSameDigest,
+  patternOf,
+  Region,
+  setTag,
+  SLAB_CHUNKS,
+  SLAB_MASK,
+  SLAB_SHIFT,
+  slotBase,
+  SLOTS,
+  TAG_WORDS,
+  tagAt,
+  tagOf,
+  UNTOUCHED,
+} from './region.js'
 
 /** `issuedBefore` of a slot that holds the mark of a restore. One below `ANY_TIME`: no statement has it. */
 export const VOID = 0xffff_fffe
@@ -32,19 +56,11 @@ export const MOVE_CHUNKS = 2
 /** A table with an entry as far from home as this grows, full or not; in ten million by chance, it is 25. */
 export const PROBE_CHUNKS_MAX = 64
 
-const SLOTS = 14
-const TAG_WORDS = 4
-const SLOT_WORDS = 7
-const CHUNK_WORDS = TAG_WORDS + SLOTS * SLOT_WORDS
 /** Words of a slot after the four of the digest. */
 const END = 4
 const ISSUED_BEFORE = 5
 const AT = 6
 
-/** 1.6 MiB a slab: few enough at ten million that what leads to them stays in the nearest cache. */
-const SLAB_SHIFT = 12
-const SLAB_CHUNKS = 1 << SLAB_SHIFT
-const SLAB_MASK = SLAB_CHUNKS - 1
 /** 67 million, so that a handle has 31 bits. */
 const CHUNKS_MAX = 1 << 26
 
@@ -55,14 +71,9 @@ const LOAD_SHRINK = 0.3
 /** Below this load an entry far from home is bad luck that a larger table would not mend. */
 const LOAD_CROWDED = 0.4
 
-const COUNT_SHIFT = 24
-const COUNT_ONE = 1 << COUNT_SHIFT
-const COUNT_MAX = 255
 /** A time before every end: moving with it drops nothing. */
 const NEVER = -1
 
-/** What stands for every slab that was not written to. Tags only: nothing reads slots of free tags. */
-const UNTOUCHED = makeWords(SLAB_CHUNKS * TAG_WORDS)
 /** Nobody outside knows it, so nobody can choose digests that collide. */
 const SECRET = randomMultipliers()
 
@@ -642,67 +653,6 @@ export class Table {
   }
 }
 
-/** A table of a fixed number of chunks: arrays, and the arithmetic of finding one's way in them. */
-class Region {
-  readonly chunks: number
-  readonly slabs: Int32Array[]
-  /** Words of the slabs that were made. */
-  words = 0
-  /** How many slabs were not made yet. */
-  missing: number
-  probeMax = 0
-  /** `chunks / 2^32`, exact. */
-  readonly #scale: number
-
-  constructor(chunks: number) {
-    this.chunks = chunks
-    this.#scale = chunks / 2 ** 32
-    this.missing = Math.ceil(chunks / SLAB_CHUNKS)
-    this.slabs = new Array<Int32Array>(this.missing).fill(UNTOUCHED)
-  }
-
-  /** The chunk where a look-up begins. */
-  homeOf(hash: number): number {
-    return ((hash >>> 0) * this.#scale) | 0
-  }
-
-  after(chunk: number): number {
-    return chunk + 1 === this.chunks ? 0 : chunk + 1
-  }
-
-  slabOf(chunk: number): Int32Array {
-    return this.slabs[chunk >>> SLAB_SHIFT] as Int32Array
-  }
-
-  /** The slab of a chunk, made if it was not: from the spare ones, or as long as it needs to be. */
-  slabToWrite(chunk: number, spare: Int32Array[]): Int32Array {
-    const index = chunk >>> SLAB_SHIFT
-    const held = this.slabs[index] as Int32Array
-    if (held !== UNTOUCHED) return held
-    const chunks = Math.min(SLAB_CHUNKS, this.chunks - index * SLAB_CHUNKS)
-    const slab = (chunks === SLAB_CHUNKS ? spare.pop() : undefined) ?? makeWords(chunks * CHUNK_WORDS)
-    this.slabs[index] = slab
-    this.words += slab.length
-    this.missing--
-    return slab
-  }
-
-  giveUp(index: number): void {
-    this.words -= (this.slabs[index] as Int32Array).length
-    this.slabs[index] = UNTOUCHED
-    this.missing++
-  }
-
-  /** Frees a slot, and takes its entry off the counts of the chunks that it had to go past. */
-  remove(chunk: number, slot: number, hash: number): void {
-    setTag(this.slabOf(chunk), chunk, slot, 0)
-    for (let passed = this.homeOf(hash); passed !== chunk; passed = this.after(passed)) {
-      const slab = this.slabOf(passed)
-      if (countAt(slab, passed) < COUNT_MAX) addToCount(slab, passed, -COUNT_ONE)
-    }
-  }
-}
-
 interface Gathered {
   words: Int32Array
   restoredAt: number
@@ -717,82 +667,6 @@ function toState({ restoredAt, entries }: Gathered): State {
   return merge({ restoredAt, entries }, EMPTY_STATE)
 }
 
-/** Where a slot begins. Tags lie at the front of a slab and slots at the back, so that a slab can be short. */
-function slotBase(slab: Int32Array, chunk: number, slot: number): number {
-  return slab.length - ((chunk & SLAB_MASK) * SLOTS + slot + 1) * SLOT_WORDS
-}
-
-/** One byte of the hash, never 0. The home is made of the upper bits, the tag of the lower ones. */
-function tagOf(hash: number): number {
-  const byte = hash & 0xff
-  return byte + ((byte - 1) >>> 31)
-}
-
-/**
- * The top bit of every byte that is zero, and of no other: the shorter formula also names a byte of 1 above a
- * zero one, and a free slot that is taken for a used one still has the digest of what was removed from it.
- */
-function zeroBytes(word: number): number {
-  return ~(((word & 0x7f7f_7f7f) + 0x7f7f_7f7f) | word | 0x7f7f_7f7f)
-}
-
-/** The tag of a hash in each byte. */
-function patternOf(hash: number): number {
-  return Math.imul(tagOf(hash), 0x0101_0101)
-}
-
-/** Which slots of a chunk have the tag: bit 8j + w is set when byte j of word w is the tag. */
-function hitsOf(slab: Int32Array, tags: number, pattern: number): number {
-  return (
-    (zeroBytes((slab[tags] as number) ^ pattern) >>> 7) |
-    (zeroBytes((slab[tags + 1] as number) ^ pattern) >>> 6) |
-    (zeroBytes((slab[tags + 2] as number) ^ pattern) >>> 5) |
-    ((zeroBytes((slab[tags + 3] as number) ^ pattern) & 0x8080) >>> 4)
-  )
-}
-
-/** The slot of the lowest bit that `hitsOf` set. */
-function firstSlot(hits: number): number {
-  const bit = 31 - Math.clz32(hits & -hits)
-  return ((bit & 7) << 2) + (bit >>> 3)
-}
-
-function tagAt(slab: Int32Array, chunk: number, slot: number): number {
-  const word = slab[(chunk & SLAB_MASK) * TAG_WORDS + (slot >>> 2)] as number
-  return (word >>> ((slot & 3) << 3)) & 0xff
-}
-
-function setTag(slab: Int32Array, chunk: number, slot: number, tag: number): void {
-  const index = (chunk & SLAB_MASK) * TAG_WORDS + (slot >>> 2)
-  const shift = (slot & 3) << 3
-  slab[index] = ((slab[index] as number) & ~(0xff << shift)) | (tag << shift)
-}
-
-/** A free slot of a chunk, or -1. */
-function freeSlot(slab: Int32Array, chunk: number): number {
-  const tags = (chunk & SLAB_MASK) * TAG_WORDS
-  for (let i = 0; i < TAG_WORDS; i++) {
-    const free = zeroBytes(slab[tags + i] as number) & (i === 3 ? 0x8080 : -1)
-    if (free !== 0) return i * 4 + ((31 - Math.clz32(free & -free)) >>> 3)
-  }
-  return -1
-}
-
-/** How many entries went past a chunk; 255: at least as many. */
-function countAt(slab: Int32Array, chunk: number): number {
-  return (slab[(chunk & SLAB_MASK) * TAG_WORDS + 3] as number) >>> COUNT_SHIFT
-}
-
-function addToCount(slab: Int32Array, chunk: number, amount: number): void {
-  const index = (chunk & SLAB_MASK) * TAG_WORDS + 3
-  slab[index] = (slab[index] as number) + amount
-}
-
-function isSameDigest(slab: Int32Array, base: number, words: Int32Array, offset: number): boolean {
-  for (let i = 0; i < 4; i++) if (slab[base + i] !== words[offset + i]) return false
-  return true
-}
-
 /** The chunks that hold so many entries without growing. */
 function chunksFor(count: number): number {
   return Math.max(1, Math.ceil((count + 1) / (SLOTS * LOAD_MAX)))
@@ -802,11 +676,6 @@ function chunksFor(count: number): number {
 function checkTimes(a: number, b: number, c: number): void {
   if (a >>> 0 === a && b >>> 0 === b && c >>> 0 === c) return
   throw new RescindError('ERR_OPTION_INVALID', `times are whole seconds below 2^32, not ${a}, ${b}, ${c}`)
-}
-
-/** The one place where buffers are made, zeroed. */
-function makeWords(length: number): Int32Array {
-  return new Int32Array(new SharedArrayBuffer(length * Int32Array.BYTES_PER_ELEMENT))
 }
 
 function randomMultipliers(): Multipliers {
