@@ -158,7 +158,8 @@ local time = redis.call('TIME')
 local ms = time[1] * 1000 + math.floor(time[2] / 1000)
 local turn = redis.call('HMGET', meta, 'giver', 'giverUntil')
 local left = tonumber(turn[2] or '0') - ms
-if turn[1] and turn[1] ~= giver and left > 0 and left <= ${RESEED_TURN_MS} then return ${RESEED_BUSY} end
+-- Who has nothing to give need not wait: what it knows, the log says.
+if #lines > 0 and turn[1] and turn[1] ~= giver and left > 0 and left <= ${RESEED_TURN_MS} then return ${RESEED_BUSY} end
 ${CLOCK}${RAW}${RECORD}${STATEMENTS}${NEW_LOG}${LOG}${BELL}
 local epoch = redis.call('HGET', meta, 'epoch')
 if not epoch then
@@ -200,8 +201,12 @@ for i = 3, #KEYS do
     given = given + 1
   end
 end
-if isLast then mend(meta, log) end
-redis.call('HSET', meta, 'giver', giver, 'giverUntil', text(ms + ${RESEED_TURN_MS}))
+if isLast then
+  mend(meta, log)
+  if turn[1] == giver then redis.call('HDEL', meta, 'giver', 'giverUntil') end
+else
+  redis.call('HSET', meta, 'giver', giver, 'giverUntil', text(ms + ${RESEED_TURN_MS}))
+end
 if given > 0 then ring(meta, bell) end
 return given
 `

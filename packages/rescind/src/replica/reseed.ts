@@ -37,9 +37,11 @@ const BATCH_STATES = 256
 const STATES_PER_TURN = 128
 /** Nodes that noticed the same do not all begin at once. */
 const START_SPREAD_MS = 100
+/** For so long after a gift was sent nobody else can have given: less than the store keeps the turn for. */
+const TURN_TRUSTED_MS = 500
 const RETRY_MS = 250
-const NOTHING: readonly Buffer[] = []
 const RETRY_MAX_MS = 5000
+const NOTHING: readonly Buffer[] = []
 /** Failures that pass by themselves; a refusal does when a failover is over, but for those of rights. */
 const PASSING: ReadonlySet<string> = new Set([
   'ERR_STORE_UNAVAILABLE',
@@ -53,6 +55,7 @@ const RIGHTS = /NOPERM|NOAUTH|WRONGPASS/
 export async function reseed(options: ReseedOptions): Promise<number> {
   const { table, log, now, signal, surroundings } = options
   await surroundings.sleep(surroundings.random() * START_SPREAD_MS, { signal, isIdle: true })
+  const turn: Turn = { until: -Infinity }
   let batch: TableState[] = []
   let given = 0
   let compared = 0
@@ -63,20 +66,31 @@ export async function reseed(options: ReseedOptions): Promise<number> {
     for (const entry of held.state.entries) end = Math.max(end, entry.end)
     if (linesMissing(held, log, now()).length > 0) batch.push(held)
     if (batch.length >= BATCH_STATES) {
-      given += await give(isFirst ? options : { ...options, shapes: [] }, batch, end, false)
+      given += await give(isFirst ? options : { ...options, shapes: [] }, batch, { end, isLast: false, turn })
       isFirst = false
       batch = []
     } else if (++compared % STATES_PER_TURN === 0) await surroundings.turn(signal)
   }
-  return given + (await give(options, batch, end, options.isWhole))
+  return given + (await give(options, batch, { end, isLast: options.isWhole, turn }))
 }
 
-/** `end`: until when the shapes are in use. */
+/** While a node gives, the store refuses all others: what they gave need not be looked for. */
+interface Turn {
+  /** On the monotonic clock; -Infinity: another may be giving. */
+  until: number
+}
+
+interface Gift {
+  /** Until when the shapes are in use. */
+  readonly end: number
+  readonly isLast: boolean
+  readonly turn: Turn
+}
+
 async function give(
   options: ReseedOptions,
   batch: readonly TableState[],
-  end: number,
-  isLast: boolean,
+  { end, isLast, turn }: Gift,
 ): Promise<number> {
   const { store, giver, log, catchUp, now, signal, surroundings } = options
   const shapes = end === 0 ? [] : options.shapes
@@ -84,11 +98,14 @@ async function give(
   for (let retryMs = RETRY_MS; ;) {
     signal.throwIfAborted()
     try {
+      const askedAt = surroundings.monotonic()
       // What others gave meanwhile is not given again.
-      if (batch.length > 0) await catchUp()
+      if (isLast || askedAt > turn.until) await catchUp()
       const records = Buffer.concat(batch.flatMap((held) => linesMissing(held, log, now())))
       const given = await store.reseed(records, { giver, now: now(), shapes, end, isLast })
+      turn.until = given === undefined ? -Infinity : askedAt + TURN_TRUSTED_MS
       if (given !== undefined) return given
+      retryMs = RETRY_MS
     } catch (error) {
       if (!(error instanceof RescindError)) throw error
       if (!PASSING.has(error.code) || RIGHTS.test(error.message)) throw error
