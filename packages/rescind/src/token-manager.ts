@@ -232,12 +232,9 @@ export class TokenManager {
         ? EVERYTHING
         : parseTarget(target instanceof VerifiedToken ? target.target : target)
     const known = this.replica?.stateOf(parsed)
-    const restored = await this.store.restore(parsed, { now: Math.floor(this.now()), known })
-    // This node shall know it when the call returns; were the store gone meanwhile, it learns of it later.
-    if (this.replica !== undefined && (this.replica.isStarted || this.replica.size > 0)) {
-      await this.replica.catchUp().catch(() => undefined)
-    }
-    return restored
+    const { changed, restoredAt } = await this.store.restore(parsed, { now: Math.floor(this.now()), known })
+    this.replica?.learnRestore(parsed, restoredAt)
+    return changed
   }
 
   /**
@@ -437,7 +434,7 @@ export class TokenManager {
     }
     // What the store told this node once, it may have lost since: whoever was refused here is not let in again,
     // but for restores that the log has not told of yet.
-    if (found === undefined && this.replica?.isStarted === true && this.replica.mentions(subject)) {
+    if (found === undefined && this.replica?.mentions(subject) === true) {
       found = this.replica.findStanding(
         subject,
         now,
@@ -465,15 +462,23 @@ export class TokenManager {
       now: Math.floor(this.now()),
     })
     // This node refuses the token from now on, before the log tells it to.
-    this.replica?.learn(target, state, position)
+    const made = strongest(state, entry)
+    this.replica?.learn(target, state, made)
+    // Whatever the store loses of it, this node shall notice.
+    this.replica?.start()
     if (shortfall !== undefined) throw shortfall
-    const revocation = toRevocation(target.digest, targetOf(target), strongest(state, entry))
+    const revocation = toRevocation(target.digest, targetOf(target), made)
     if (ack !== 'everywhere') return { ...revocation, ack }
-    return {
-      ...revocation,
-      ack,
-      nodes: await waitForNodes(this.store, position, timeoutMs, this.#surroundings),
+    const nodes = await waitForNodes(this.store, position, timeoutMs, this.#surroundings)
+    // Nodes that have read so far have it, unless it was lost and another write took its place.
+    const [held] = await this.store.find(() => [target.digest])
+    if (held === undefined || !stillSays(held.state, made)) {
+      throw new RescindError(
+        'ERR_ACK_NOT_REACHED',
+        'the store has lost the revocation; this node gives it back',
+      )
     }
+    return { ...revocation, ack, nodes }
   }
 
   #statement(target: ParsedTarget, options: StatementOptions, exp: number | undefined): Entry {
@@ -547,6 +552,14 @@ function strongest(state: State, wanted: Entry): Entry {
     ({ end, issuedBefore }) => end >= wanted.end && issuedBefore >= wanted.issuedBefore,
   )
   return covering.find(({ end }) => end === latestEnd({ restoredAt: 0, entries: covering })) ?? wanted
+}
+
+/** Does the state say as much, or has somebody restored it since? */
+function stillSays({ restoredAt, entries }: State, made: Entry): boolean {
+  if (restoredAt >= made.at) return true
+  return entries.some(
+    ({ at, end, issuedBefore }) => at >= made.at && end >= made.end && issuedBefore >= made.issuedBefore,
+  )
 }
 
 function filterOf(query: ListQuery): (revocation: Revocation) => boolean {

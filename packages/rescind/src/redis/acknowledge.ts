@@ -5,6 +5,7 @@
  */
 import { RescindError } from '../errors.js'
 import type { RedisClient } from './connection.js'
+import { refusalOf } from './failure.js'
 
 export interface Confirmation {
   /** So many replicas must confirm. */
@@ -21,10 +22,28 @@ export interface Confirmed<T> {
 }
 
 export type ScriptName = 'rescindChangeBuffer' | 'rescindShape'
+const MOVED = /^(MOVED|ASK|TRYAGAIN)\b/
+
 type Script = (...parameters: (string | number | Buffer)[]) => unknown
 
 /** Rejects when the write itself failed, or nobody knows. */
 export async function writeAndWait<T>(
+  client: RedisClient,
+  script: ScriptName,
+  parameters: readonly (string | number | Buffer)[],
+  confirmation: Confirmation,
+): Promise<Confirmed<T>> {
+  try {
+    return await writeOnce<T>(client, script, parameters, confirmation)
+  } catch (error) {
+    if (!(error instanceof Error) || !MOVED.test(error.message)) throw error
+    // The client follows a move by itself, but not in a pipeline: a command that asks for the key finds its way.
+    await client.exists(String(parameters[0]))
+    return writeOnce<T>(client, script, parameters, confirmation)
+  }
+}
+
+async function writeOnce<T>(
   client: RedisClient,
   script: ScriptName,
   parameters: readonly (string | number | Buffer)[],
@@ -54,6 +73,12 @@ function missingInMemory([error, count]: Result, { replicas, waitMs }: Confirmat
 }
 
 function missingOnDisk([error, counts]: Result, { replicas, waitMs }: Confirmation) {
+  if (error !== null && refusalOf(error.message) === 'NOPERM') {
+    return new RescindError(
+      'ERR_ACK_UNSUPPORTED',
+      'the primary has the revocation, but the user may not run WAITAOF: see the ACL rules in the documentation',
+    )
+  }
   if (error !== null) {
     return new RescindError(
       'ERR_ACK_UNSUPPORTED',

@@ -15,9 +15,9 @@ export interface AclOptions {
   readonly partitions?: number | undefined
   /**
    * Redis 6.2 has no rights to read only: there a reader may not announce itself, because whoever may write one hash
-   * may write them all. Default 7, which is for Valkey too.
+   * may write them all. 7.2 (and Valkey) also lets the writer ask for disks (`onDisk`). Default 7, which newer ones take too.
    */
-  readonly version?: 6.2 | 7 | undefined
+  readonly version?: 6.2 | 7 | 7.2 | undefined
 }
 
 /** Arguments for `ACL SETUSER name on >password …`, which leave the state and the passwords of the user as they are. */
@@ -55,13 +55,13 @@ const LOOK = ['config|get', 'acl|getuser']
 export function aclRules(options: AclOptions = {}): AclRules {
   const { namespace = 'main', partitions = 1, version = 7 } = options
   const problems = namespaceProblems(namespace, partitions)
-  if (version !== 6.2 && version !== 7) problems.push('version must be 6.2 or 7')
+  if (![6.2, 7, 7.2].includes(version)) problems.push('version must be 6.2, 7 or 7.2')
   throwProblems(problems)
   // Each partition by its own name: `{main.*}` would also match those of a namespace `main.other`.
   const all = Array.from({ length: partitions }, (_, number) => `${new Partition(namespace, number).prefix}*`)
   const nodes = new Partition(namespace, 0).key('nodes')
   const channel = `&${bellChannel(namespace)}`
-  const isSeven = version === 7
+  const isSeven = version >= 7
   const may = (...names: string[]) => names.map((name) => `+${name}`)
   const fresh = [...(isSeven ? ['clearselectors'] : []), 'resetkeys', 'resetchannels', '-@all']
   const readable = all.map((pattern) => (isSeven ? `%R~${pattern}` : `~${pattern}`))
@@ -77,7 +77,7 @@ export function aclRules(options: AclOptions = {}): AclRules {
       ...fresh,
       ...all.map((pattern) => `~${pattern}`),
       channel,
-      ...may(...CONNECT, ...READ, ...LISTEN, ...WRITE),
+      ...may(...CONNECT, ...READ, ...LISTEN, ...WRITE, ...(version >= 7.2 ? ['waitaof'] : [])),
     ],
     operator: [
       ...fresh,

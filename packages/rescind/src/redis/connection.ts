@@ -1,6 +1,6 @@
 /**
  * The connection to Redis: a single server, a Sentinel set or a Cluster, configured from environment
- * variables or options. Four sockets, one each for checks, writes, the log and the doorbell, so that none waits
+ * variables or options. A socket each for checks, writes, writes that wait for replicas, the log and the doorbell, so that none waits
  * behind another; each opens when it is first needed and reconnects by itself.
  *
  * Nothing is queued while Redis is away and nothing is sent twice: a check that waited out an outage would be
@@ -22,7 +22,7 @@ import {
 } from './settings.js'
 
 /** What a socket is for. */
-export type RedisRole = 'checks' | 'writes' | 'log' | 'bell'
+export type RedisRole = 'checks' | 'writes' | 'waits' | 'log' | 'bell'
 
 /** Something that happened to a connection. `failure` has no address, user or password in it. */
 export interface RedisEvent {
@@ -329,7 +329,10 @@ function clientOptions(plan: RedisPlan, role: RedisRole) {
     connectTimeout: plan.connectTimeoutMs,
     commandTimeout: role === 'checks' ? plan.checkTimeoutMs : plan.writeTimeoutMs,
     // A write may wait for replicas in silence for as long as its own deadline allows.
-    socketTimeout: Math.max(SILENCE_MAX_MS, role === 'writes' ? plan.writeTimeoutMs : plan.checkTimeoutMs),
+    socketTimeout: Math.max(
+      SILENCE_MAX_MS,
+      role === 'writes' || role === 'waits' ? plan.writeTimeoutMs : plan.checkTimeoutMs,
+    ),
     autoResendUnfulfilledCommands: false,
     maxRetriesPerRequest: 0,
     reconnectOnError: (error: Error) => /^(READONLY|LOADING|MASTERDOWN)/.test(error.message),

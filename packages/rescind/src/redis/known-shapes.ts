@@ -9,17 +9,22 @@ import { parseShapes, type StoredShapes } from './record.js'
 
 /** With those that went out of use in the life of the node. */
 const KNOWN_MAX = 2 * SHAPES_MAX
-const NOTHING: StoredShapes = { epoch: '', partitions: 0, shapes: [] }
+const NOTHING: StoredShapes = { epoch: '', partitions: 0, shapes: [], ends: [] }
 
 export class KnownShapes {
   readonly #partitions: number
+  readonly #now: () => number
   readonly #onOtherHistory: () => void
   #text: string | null = null
   #told = NOTHING
+  /** The shapes that Redis told of, and until when they are in use. */
+  #ends = new Map<string, number>()
+  #hasLost = false
 
-  /** `onOtherHistory` is called when Redis tells of another history than before. */
-  constructor(partitions: number, onOtherHistory: () => void) {
+  /** `onOtherHistory` is called when Redis tells of another history than before. `now`: seconds since 1970. */
+  constructor(partitions: number, now: () => number, onOtherHistory: () => void) {
     this.#partitions = partitions
+    this.#now = now
     this.#onOtherHistory = onOtherHistory
   }
 
@@ -40,6 +45,10 @@ export class KnownShapes {
     if (told.partitions !== 0 && told.partitions !== this.#partitions) throw partitionsDiffer()
     const before = this.#told
     if (before.epoch !== '' && told.epoch !== before.epoch) this.#onOtherHistory()
+    const ends = new Map(told.shapes.map((shape, i) => [shapeKey(shape), told.ends[i] as number]))
+    const now = this.#now()
+    this.#hasLost ||= [...this.#ends].some(([shape, end]) => end > now && !ends.has(shape))
+    this.#ends = ends
     const known = new Map(before.shapes.map((shape) => [shapeKey(shape), shape]))
     for (const shape of told.shapes) known.set(shapeKey(shape), shape)
     // The bound: shapes of long ago are given up for those that are told of.
@@ -51,6 +60,13 @@ export class KnownShapes {
     const isSame =
       known.size === before.shapes.length && before.shapes.every((shape) => known.has(shapeKey(shape)))
     this.#told = { ...told, shapes: isSame ? before.shapes : [...known.values()] }
+  }
+
+  /** True, once, when a shape is not told of any more before its end: nobody else would look under it. */
+  takeLoss(): boolean {
+    const hasLost = this.#hasLost
+    this.#hasLost = false
+    return hasLost
   }
 
   /** True when some shape is in use that was not among these. */

@@ -25,6 +25,7 @@ import type { Digest } from '../core/digest.js'
 import { FORMAT_VERSION } from '../core/record.js'
 import { ANY_TIME, ENTRIES_MAX, type Entry, type State } from '../core/revocation.js'
 import {
+  CLAIM_NAME_LENGTH_MAX,
   type ParsedTarget,
   type Shape,
   type Target,
@@ -33,7 +34,7 @@ import {
   targetOf,
 } from '../core/target.js'
 import { RescindError } from '../errors.js'
-import { SHAPES_MAX } from '../stores/store.js'
+import { shapeKey, SHAPES_MAX } from '../stores/store.js'
 import { type Cursor, packText, readByte, readBytes, unpackText } from './packed-text.js'
 
 export interface StoredRecord {
@@ -46,6 +47,8 @@ export interface StoredShapes {
   /** 0 when nothing was ever written. */
   readonly partitions: number
   readonly shapes: readonly Shape[]
+  /** Until when each is in use, in seconds since 1970. */
+  readonly ends: readonly number[]
 }
 
 /** What the bytes of a record are made of, for the script that writes them. */
@@ -74,6 +77,8 @@ export const UNNAMED_CLAIMS = TARGET_CLAIMS_MAX + 2
 const UNNAMED_SHAPE: Shape = [TARGET_UNNAMED]
 const TOKEN_SHAPE: Shape = ['iss', 'jti']
 const VARINT_STEP = 0x80
+/** The longest line of a shape: every character of its names written as `\\u0000`. */
+const SHAPE_LENGTH_MAX = 16 + TARGET_CLAIMS_MAX * (6 * CLAIM_NAME_LENGTH_MAX + 3)
 
 /** A target as it is stored: names and values in their order, which an object would not keep. */
 type StoredTarget = Pick<ParsedTarget, 'shape' | 'values'>
@@ -217,31 +222,45 @@ function pushVarint(value: number, out: number[]): void {
   out.push(rest)
 }
 
-/** Reads the shapes in use. */
+/** Reads the shapes in use. Throws `ERR_STORE_CORRUPT` for anything that the script would not have written. */
 export function parseShapes(text: string): StoredShapes {
-  const lines = text.split('\n')
+  const lines = text.split('\n', SHAPES_MAX + 2)
   const head = /^([0-9a-f]{16}) (\d{1,2})$/.exec(lines[0] ?? '')
   if (head === null || lines.length > SHAPES_MAX + 1) throw corrupt('the list of shapes')
-  const shapes = lines.slice(1).map((line): Shape => {
-    const names = parseJson(line.slice(line.indexOf(' ') + 1))
-    if (!Array.isArray(names) || !names.every((name) => typeof name === 'string'))
-      throw corrupt('the list of shapes')
-    return names
-  })
-  return { epoch: head[1] as string, partitions: Number(head[2]), shapes }
+  const shapes = lines.slice(1).map(parseShape)
+  const ends = lines.slice(1).map((line) => parseInt(line, 10))
+  return { epoch: head[1] as string, partitions: Number(head[2]), shapes, ends }
 }
 
+/** A shape in another order, or with a name twice, would be looked for under digests that no target has. */
+function parseShape(line: string): Shape {
+  const names = line.length > SHAPE_LENGTH_MAX ? undefined : /^\d{1,10} (\[.*\])$/s.exec(line)?.[1]
+  const shape = names === undefined ? undefined : parseJson(names)
+  if (!isShape(shape) || shapeKey(shape) !== names) throw corrupt('the list of shapes')
+  return shape
+}
+
+function isShape(value: unknown): value is Shape {
+  return (
+    Array.isArray(value) &&
+    value.length <= TARGET_CLAIMS_MAX &&
+    value.every(
+      (name: unknown) =>
+        typeof name === 'string' &&
+        name !== '' &&
+        name.length <= CLAIM_NAME_LENGTH_MAX &&
+        name.isWellFormed(),
+    ) &&
+    isAscending(value as string[])
+  )
+}
+
+/** Undefined for what is not JSON. */
 function parseJson(text: string): unknown {
   try {
     return JSON.parse(text) as unknown
-  } catch (cause) {
-    throw new RescindError(
-      'ERR_STORE_CORRUPT',
-      'Redis holds a text that is not JSON where a record should stand',
-      {
-        cause: new Error((cause as Error).name),
-      },
-    )
+  } catch {
+    return undefined
   }
 }
 

@@ -201,12 +201,9 @@ for i = 3, #KEYS do
     given = given + 1
   end
 end
-if isLast then
-  mend(meta, log)
-  if turn[1] == giver then redis.call('HDEL', meta, 'giver', 'giverUntil') end
-else
-  redis.call('HSET', meta, 'giver', giver, 'giverUntil', text(ms + ${RESEED_TURN_MS}))
-end
+if isLast then mend(meta, log) end
+-- Kept after the last, too: who asks next has read what was given.
+if #lines > 0 then redis.call('HSET', meta, 'giver', giver, 'giverUntil', text(ms + ${RESEED_TURN_MS})) end
 if given > 0 then ring(meta, bell) end
 return given
 `

@@ -324,7 +324,7 @@ function readAddresses(
   const text = reader.text(name)
   if (text === undefined) return undefined
   const addresses: RedisAddress[] = []
-  for (const part of text.split(',')) {
+  for (const part of text.split(',', ADDRESSES_MAX + 1)) {
     const match = /^\s*(\[[0-9a-fA-F:.]+\]|[^\s:@/]+)(?::(\d{1,5}))?\s*$/.exec(part)
     if (match === null) {
       reader.problem(`${name} must be a list such as host1:${portNormal},host2:${portNormal}`)

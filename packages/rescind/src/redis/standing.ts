@@ -23,8 +23,8 @@ export class Standing {
   readonly #connection: RedisConnection
   readonly #options: StandingOptions
   #mayAskRole = true
-  /** For each role, the answer that is believed, and since when it was asked for. */
-  readonly #answers = new Map<RedisRole, { readonly askedAt: number; readonly answer: Promise<void> }>()
+  /** The answer that checks believe, and when it was asked for. A read of the log asks by itself. */
+  #answer: { readonly askedAt: number; readonly promise: Promise<void> } | undefined
 
   constructor(connection: RedisConnection, options: StandingOptions) {
     this.#connection = connection
@@ -33,12 +33,12 @@ export class Standing {
 
   /** For a read of the log. Throws `ERR_STORE_REFUSED` when what the server says is not to be believed. */
   assertForLog(client: RedisClient): Promise<void> {
-    return this.#options.minReplicas > 0 ? this.#assertReplicas('log', client) : this.#assertPrimary(client)
+    return this.#options.minReplicas > 0 ? this.#askReplicas('log', client) : this.#assertPrimary(client)
   }
 
   /** For a check of the store; asks nothing unless replicas count. Throws as `assertForLog`. */
   async assertForCheck(client: RedisClient): Promise<void> {
-    if (this.#options.minReplicas > 0) await this.#assertReplicas('checks', client)
+    if (this.#options.minReplicas > 0) await this.#assertReplicas(client)
   }
 
   /**
@@ -55,15 +55,17 @@ export class Standing {
     if (role[0] !== 'master') this.#refuse('log')
   }
 
-  #assertReplicas(role: RedisRole, client: RedisClient): Promise<void> {
+  #assertReplicas(client: RedisClient): Promise<void> {
     const now = this.#options.surroundings.monotonic()
-    const known = this.#answers.get(role)
-    if (known !== undefined && now - known.askedAt < ANSWER_LIFE_MS) return known.answer
-    const answer = this.#askReplicas(role, client)
-    this.#answers.set(role, { askedAt: now, answer })
+    const known = this.#answer
+    if (known !== undefined && now - known.askedAt < ANSWER_LIFE_MS) return known.promise
+    const answer = { askedAt: now, promise: this.#askReplicas('checks', client) }
+    this.#answer = answer
     // A failure is nobody's answer but of those who waited for it.
-    answer.catch(() => this.#answers.delete(role))
-    return answer
+    answer.promise.catch(() => {
+      if (this.#answer === answer) this.#answer = undefined
+    })
+    return answer.promise
   }
 
   async #askReplicas(role: RedisRole, client: RedisClient): Promise<void> {

@@ -27,6 +27,7 @@ import {
   type Probe,
   type PutOptions,
   type ReseedOptions,
+  type Restored,
   type RestoreOptions,
   type Store,
   type Stored,
@@ -94,7 +95,11 @@ export class RedisStore implements Store {
     if (options.allowEviction !== true) connection.refuseEviction()
     this.#connection = connection
     this.#partitions = new Partitions(namespace, partitions, surroundings)
-    this.#shapes = new KnownShapes(partitions, () => this.#events.publish(OTHER_HISTORY))
+    this.#shapes = new KnownShapes(
+      partitions,
+      () => surroundings.now() / 1000,
+      () => this.#events.publish(OTHER_HISTORY),
+    )
     this.#nodes = new NodeList(this.#partitions.home.key('nodes'), surroundings)
     this.#bellChannel = bellChannel(namespace)
     this.#doorbell = options.doorbell ?? true
@@ -127,7 +132,7 @@ export class RedisStore implements Store {
     return this.#writer.put(target, entry, options)
   }
 
-  restore(target: ParsedTarget, options: RestoreOptions): Promise<boolean> {
+  restore(target: ParsedTarget, options: RestoreOptions): Promise<Restored> {
     return this.#writer.restore(target, options)
   }
 
@@ -174,6 +179,7 @@ export class RedisStore implements Store {
         this.#assertKept(client, from),
       ])
       this.#shapes.learn(shapesText)
+      if (this.#shapes.takeLoss() && after !== undefined) throw logChanged()
       // The log may still stand when all around it is gone, and would never grow again.
       const epoch = from[0]?.epoch ?? ''
       const told = this.#shapes.epoch

@@ -7,6 +7,7 @@ import type { ParsedTarget, Shape } from '../core/target.js'
 import {
   type PutOptions,
   type ReseedOptions,
+  type Restored,
   type RestoreOptions,
   shapeKey,
   type Stored,
@@ -52,12 +53,12 @@ export class Writer {
     })
   }
 
-  async restore(target: ParsedTarget, { now, known = EMPTY_STATE }: RestoreOptions): Promise<boolean> {
+  async restore(target: ParsedTarget, { now, known = EMPTY_STATE }: RestoreOptions): Promise<Restored> {
     const at = known.entries.reduce((latest, entry) => Math.max(latest, entry.at), 0)
     const entry = { at, end: latestEnd(known), issuedBefore: at }
     const parameters = this.#changeParameters(OPERATION_RESTORE, target, now, entry)
-    const [changed] = await this.run((client) => client.rescindChangeBuffer(...parameters))
-    return changed === 1
+    const reply = await this.run((client) => client.rescindChangeBuffer(...parameters))
+    return { changed: reply[0] === 1, restoredAt: stateOf(reply).restoredAt }
   }
 
   async reseed(records: Buffer, options: ReseedOptions): Promise<number | undefined> {
@@ -91,7 +92,9 @@ export class Writer {
     const waits = shape === undefined ? 2 : 3
     const waitMs = Math.max(1, Math.floor(this.#connection.writeTimeoutMs / waits))
     const confirmation = { replicas, onDisk, waitMs }
-    return this.run(async (client) => {
+    const { writeTimeoutMs } = this.#connection
+    // On a socket of its own: nothing else waits behind it for replicas that do not answer.
+    return this.#connection.run('waits', writeTimeoutMs, async (client) => {
       // Without its shape nobody would look for the record: it must outlive the primary as well.
       const ofShape = shape && (await writeAndWait(client, 'rescindShape', shape, confirmation))
       const { reply, shortfall } = await writeAndWait<ChangeReply>(

@@ -11,7 +11,6 @@ import { RECORD_BYTES } from '../core/record.js'
 import type { Shape } from '../core/target.js'
 import { hasCode, RescindError } from '../errors.js'
 import type { Surroundings } from '../surroundings.js'
-import { hasReached } from '../stores/position.js'
 import { type Bell, ANNOUNCE_MS, logChanged, type NodeStatus, type Store } from '../stores/store.js'
 
 /** Where the log goes. */
@@ -21,6 +20,10 @@ export interface FollowerSink {
   reserve(count: number): void
   /** Takes whole records; what is a pause for requests is divided by the follower. */
   apply(records: Buffer, start: number, end: number): void
+  /** Marks what this node has written so far. */
+  awaited(): number
+  /** Was something up to the mark not told of by the log? Asked once for each. */
+  isMissing(mark: number): boolean
   /** The log does not continue what was read: all of it comes again. */
   reread(): void
   /** All of it has come. `isWhole`: and this node knows all that earlier ones said. */
@@ -66,7 +69,7 @@ const SOON_PAUSES = 1.5
 const BELL_PAUSE_MS = 100
 const RETRY_MS = 100
 const REREAD_PAUSE_MAX_MS = 2000
-/** A node that had all of the log so recently knows what the log has lost, but for what its own writers know. */
+/** A node that had all of the log so recently knows what it has lost, but for what its own writers know. */
 const WHOLE_PERIODS = 8
 /** How often a log that lacked a part is read again from its beginning. */
 const TORN_REREAD_MS = 1000
@@ -82,6 +85,8 @@ function torn(): RescindError {
 }
 
 interface Waiter {
+  /** A log that lacks a part will not do. */
+  readonly isTrusted: boolean
   resolve(): void
   reject(cause: RescindError): void
 }
@@ -97,6 +102,8 @@ export class Follower {
   #isRereading = false
   /** It had read all that the log ever said since, and may give it back. */
   #isWhole = false
+  /** When the read was sent that last had all of the log, trusted or not. */
+  #completeAt = -Infinity
   /** Read from its beginning, the log lacked a part that is still in force. */
   #isTorn = false
   #tornRereadAt = -Infinity
@@ -114,8 +121,6 @@ export class Follower {
   #wake: (() => void) | undefined
   #isRung = false
   #waiters: Waiter[] = []
-  /** Positions that this node's own writes were given, the latest of each partition. */
-  readonly #expected = new Map<number, string>()
   #running: Promise<void> | undefined
   #stopListening: (() => void) | undefined
   #isClosed = false
@@ -125,6 +130,10 @@ export class Follower {
     this.#sink = sink
     this.#options = options
     this.#tidiedAt = options.surroundings.monotonic()
+  }
+
+  get #wholeMs(): number {
+    return WHOLE_PERIODS * this.#options.periodMs
   }
 
   get position(): string {
@@ -149,23 +158,21 @@ export class Follower {
 
   /** Resolves when a read that began after this call has reached the end of the log. Rejects with why not. */
   catchUp(): Promise<void> {
+    return this.#nextRead(true)
+  }
+
+  /** The same, also where the log that was read lacks a part: for what is given back. */
+  readToEnd(): Promise<void> {
+    return this.#nextRead(false)
+  }
+
+  #nextRead(isTrusted: boolean): Promise<void> {
     if (this.#isClosed) return Promise.reject(new RescindError('ERR_CLOSED', 'the replica was closed'))
     this.start()
     return new Promise((resolve, reject) => {
-      this.#waiters.push({ resolve, reject })
+      this.#waiters.push({ resolve, reject, isTrusted })
       this.#ring()
     })
-  }
-
-  /**
-   * The log had reached this position when a write of this node was acknowledged. A read that is sent later and ends
-   * before it tells of a write that was lost, although the log continues what was read.
-   */
-  expect(position: string): void {
-    this.#expected.set(
-      position.split(';').findIndex((part) => part !== ''),
-      position,
-    )
   }
 
   async close(): Promise<void> {
@@ -179,6 +186,12 @@ export class Follower {
     await this.#announcing
     if (this.#announcedAt !== -Infinity)
       await this.#store.retire(this.#sink.describe().id).catch(() => undefined)
+  }
+
+  #settle(waiter: Waiter, cause: RescindError): void {
+    const hasRead = hasCode(cause, 'ERR_REPLICA_STALE')
+    if (hasRead && !waiter.isTrusted) waiter.resolve()
+    else waiter.reject(cause)
   }
 
   #onBell(bell: Bell, pauseMs = BELL_PAUSE_MS): void {
@@ -207,7 +220,7 @@ export class Follower {
         // A log that changed is read again at once: that may answer those who wait.
         if (hasCode(cause, 'ERR_LOG_CHANGED') && this.#position !== undefined)
           this.#waiters.unshift(...waiters)
-        else for (const { reject } of waiters) reject(cause)
+        else for (const waiter of waiters) this.#settle(waiter, cause)
         pauseMs = this.#fail(cause)
       }
       await this.#pause(pauseMs)
@@ -217,7 +230,7 @@ export class Follower {
   /** Reads to the end of the log. True when there was something new. */
   async #round(): Promise<boolean> {
     const { surroundings } = this.#options
-    const expected = [...this.#expected]
+    const mark = this.#sink.awaited()
     let sentAt = surroundings.monotonic()
     // Who has read the lost part may have given it back.
     if (this.#isTorn && sentAt - this.#tornRereadAt >= this.#tornRereadMs) {
@@ -252,13 +265,12 @@ export class Follower {
       page = await next
       sentAt = nextAt
     }
-    const isReached = expected.every(([, position]) => hasReached(this.position, position))
-    for (const [partition, position] of expected) {
-      if (this.#expected.get(partition) === position) this.#expected.delete(partition)
+    // Acknowledged before this was sent, and not there: read again and compared, it is given back.
+    if (this.#sink.isMissing(mark) && !this.#isRereading) throw logChanged()
+    if (!this.#isTorn) {
+      this.#isWhole = true
+      this.#completeAt = sentAt
     }
-    // Read again and compared, what was lost with it is given back.
-    if (!isReached && !this.#isRereading) throw logChanged()
-    this.#isWhole ||= !this.#isTorn
     if (this.#isRereading) {
       this.#isRereading = false
       this.#sink.complete(this.#isWhole)
@@ -287,8 +299,7 @@ export class Follower {
   #fail(cause: RescindError): number {
     if (hasCode(cause, 'ERR_LOG_CHANGED')) {
       // Who was away may have missed what was said and lost meanwhile.
-      if (!this.#isRereading && this.stalenessMs > WHOLE_PERIODS * this.#options.periodMs)
-        this.#isWhole = false
+      if (this.#options.surroundings.monotonic() - this.#completeAt > this.#wholeMs) this.#isWhole = false
       this.#trustedAt = -Infinity
       this.#wasFresh = false
       const now = this.#options.surroundings.monotonic()
@@ -305,7 +316,9 @@ export class Follower {
       this.#wasFresh = false
       this.#sink.tell({ type: 'stale', cause })
     }
-    return Math.min(RETRY_MS, this.#options.periodMs)
+    return hasCode(cause, 'ERR_REPLICA_STALE')
+      ? this.#options.periodMs
+      : Math.min(RETRY_MS, this.#options.periodMs)
   }
 
   /** When to read again after a poll that found something, in milliseconds. */

@@ -7,11 +7,20 @@ import { hostname } from 'node:os'
 import { type Digest, digestFromBytes, digestToBytes } from '../core/digest.js'
 import { DIGEST_WORDS, type KnownDigests, ProbeSet } from '../core/probe.js'
 import { OPERATION_RESTORE, OPERATION_REVOKE, RECORD_WORDS, wordsOf } from '../core/record.js'
-import { type Entry, findDeadly, type Revocation, type State, toRevocation } from '../core/revocation.js'
+import {
+  type Entry,
+  findDeadly,
+  isSameEntry,
+  latestEnd,
+  type Revocation,
+  type State,
+  toRevocation,
+} from '../core/revocation.js'
 import { isUnnamed, own, type ParsedTarget, type Shape, type Subject } from '../core/target.js'
 import { RescindError } from '../errors.js'
 import { EventStream } from '../event-stream.js'
 import { shapeKey, type Store } from '../stores/store.js'
+import { Awaited } from './awaited.js'
 import { Follower, type ReplicaEvent } from './follower.js'
 import { reseed } from './reseed.js'
 import { Table } from './table.js'
@@ -58,6 +67,8 @@ export class Replica {
   /** While the log is read again, and until the store has back what it lost: what the log says. */
   #log: Table | undefined
   #reseeding: AbortController | undefined
+  /** What this node's own writes said, until the log has told of it. */
+  readonly #awaited = new Awaited()
   /** Where among the words of `#probes` `#find` met the revocation. */
   #foundAt = 0
   /** The shapes that the store told of. */
@@ -86,6 +97,8 @@ export class Replica {
         },
         apply: (records, start, end) => this.#apply(records, start, end),
         reread: () => this.#expectAll(),
+        awaited: () => this.#awaited.mark(),
+        isMissing: (mark) => this.#awaited.take(mark),
         complete: (isWhole) => this.#giveBack(isWhole),
         tidy: (elapsedMs) => this.#tidy(elapsedMs),
         describe: () => ({ id: this.id, name: this.name, entries: this.size }),
@@ -188,19 +201,31 @@ export class Replica {
     )
   }
 
-  /** Everything that a store said of a target, known here before the log tells of it at that position. */
-  learn(target: ParsedTarget, state: State, position: string): void {
-    this.#follower.expect(position)
+  /**
+   * Everything that a store said of a target after a write, known here before the log tells of it. The log must tell
+   * of what was `made`; other statements may have ended, and left the log.
+   */
+  learn(target: ParsedTarget, state: State, made: Entry): void {
     if (!includesShape(this.#probes.shapes, target.shape)) {
       this.#own = [...this.#own, target.shape]
       this.#setShapes()
     }
-    const record = new Int32Array(RECORD_WORDS)
-    Buffer.from(record.buffer).set(digestToBytes(target.digest))
-    for (const { end, issuedBefore, at } of state.entries) {
-      if (!this.#table.revoke(record, 0, end, issuedBefore, at)) continue
+    const record = recordOf(target)
+    for (const entry of state.entries) {
+      if (!this.#table.revoke(record, 0, entry.end, entry.issuedBefore, entry.at)) continue
+      if (isSameEntry(entry, made)) this.#awaited.add(record, entry)
       for (const listener of this.#listeners) listener(record, 0)
     }
+  }
+
+  /** The same for a restore: statements up to and in this second are void. */
+  learnRestore(target: ParsedTarget, restoredAt: number): void {
+    const record = recordOf(target)
+    const { entries } = this.#table.stateOf(record, 0)
+    const voided = entries.filter(({ at }) => at <= restoredAt)
+    if (voided.length === 0) return
+    this.#table.restore(record, 0, restoredAt, latestEnd({ restoredAt, entries: voided }))
+    this.#awaited.add(record, { at: restoredAt, end: 0, issuedBefore: 0 }, true)
   }
 
   /** Resolves when it knows whatever the store had acknowledged before this call. Rejects with why it cannot. */
@@ -297,6 +322,7 @@ export class Replica {
     for (let at = 0; at < words.length; at += RECORD_WORDS) {
       if (at % (TOUCHED_AHEAD * RECORD_WORDS) === 0) this.#touch(words, at)
       const isNew = applyRecord(this.#table, words, at)
+      if (this.#awaited.size > 0) this.#awaited.tell(words, at)
       if (isNew && listeners !== undefined) for (const listener of listeners) listener(words, at)
       if (this.#log !== undefined) applyRecord(this.#log, words, at)
     }
@@ -321,7 +347,7 @@ export class Replica {
       giver: this.id,
       table: this.#table,
       log,
-      catchUp: () => this.catchUp(),
+      catchUp: () => this.#follower.readToEnd(),
       shapes,
       isWhole,
       now,
@@ -361,6 +387,12 @@ export class Replica {
     const until = Math.floor(this.#sweepNowMs / 1000) - SWEEP_GRACE_SECONDS
     this.#table.sweep(until, Math.min(steps, SWEEP_STEPS_MAX))
   }
+}
+
+function recordOf(target: ParsedTarget): Int32Array {
+  const record = new Int32Array(RECORD_WORDS)
+  Buffer.from(record.buffer).set(digestToBytes(target.digest))
+  return record
 }
 
 function digestAt(words: Int32Array, offset: number): Digest {

@@ -44,6 +44,8 @@ import {
   type Page,
   type Probe,
   type PutOptions,
+  type Restored,
+  type RestoreOptions,
   type Store,
   type Stored,
 } from './store.js'
@@ -109,7 +111,7 @@ export class LmdbStore implements Store {
     return this.#access.write(() => this.#put(target, wanted, options.now))
   }
 
-  async restore(target: ParsedTarget, options: PutOptions): Promise<boolean> {
+  async restore(target: ParsedTarget, options: RestoreOptions): Promise<Restored> {
     return this.#access.write(() => this.#restore(target, options.now))
   }
 
@@ -237,11 +239,12 @@ export class LmdbStore implements Store {
     return { state, position: this.#toPosition(end) }
   }
 
-  #restore(target: ParsedTarget, now: number): boolean {
+  #restore(target: ParsedTarget, now: number): Restored {
     const { digest } = target
     const row = this.#row(digest)
     const state = row === undefined ? undefined : restore(row.state, now)
-    if (row === undefined || state === undefined) return false
+    if (row === undefined || state === undefined)
+      return { changed: false, restoredAt: row?.state.restoredAt ?? 0 }
     const ledger = this.#log.ledger()
     const record: LogRecord = {
       operation: 'restore',
@@ -253,7 +256,7 @@ export class LmdbStore implements Store {
     const end = this.#log.append(ledger, record)
     void this.#file.rows.put(digest, packRow(target, state, Math.max(row.keptUntil, state.restoredAt)))
     this.#log.setLedger({ ...end, rows: ledger.rows })
-    return true
+    return { changed: true, restoredAt: state.restoredAt }
   }
 
   /** Removes what has ended where a bound is reached. Throws `ERR_STORE_FULL` when that was not enough. */

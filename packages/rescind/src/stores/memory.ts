@@ -34,6 +34,8 @@ import {
   type Page,
   type Probe,
   type PutOptions,
+  type Restored,
+  type RestoreOptions,
   SHAPES_MAX,
   shapeKey,
   shapesExceeded,
@@ -132,11 +134,12 @@ export class MemoryStore implements Store {
     return { state, position: this.#end() }
   }
 
-  async restore(target: ParsedTarget, options: PutOptions): Promise<boolean> {
+  async restore(target: ParsedTarget, options: RestoreOptions): Promise<Restored> {
     this.#assertOpen()
     const row = this.#rows.get(target.digest)
     const state = row === undefined ? undefined : restore(row.state, options.now)
-    if (row === undefined || state === undefined) return false
+    if (row === undefined || state === undefined)
+      return { changed: false, restoredAt: row?.state.restoredAt ?? 0 }
     row.state = state
     this.#append({
       digest: target.digest,
@@ -145,7 +148,7 @@ export class MemoryStore implements Store {
       keptUntil: row.keptUntil,
     })
     row.keptUntil = Math.max(row.keptUntil, state.restoredAt)
-    return true
+    return { changed: true, restoredAt: state.restoredAt }
   }
 
   async find(probe: Probe): Promise<readonly Held[]> {

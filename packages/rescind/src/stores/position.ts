@@ -54,6 +54,8 @@ export function hasReached(position: string, wanted: string): boolean {
     const at = have[i]
     if (part === undefined) return true
     if (at === undefined || at.epoch !== part.epoch) return false
-    return at.segment > part.segment || (at.segment === part.segment && at.offset >= part.offset)
+    if (at.segment !== part.segment) return at.segment > part.segment
+    // At the same place only the same chain says that it is the same history.
+    return at.offset > part.offset || (at.offset === part.offset && at.chain === part.chain)
   })
 }

@@ -37,6 +37,14 @@ export interface Stored {
   readonly shortfall?: RescindError | undefined
 }
 
+/** What a restore left behind. */
+export interface Restored {
+  /** There was something to restore. */
+  readonly changed: boolean
+  /** Statements made up to and in this second are void; 0 when nothing was ever restored. */
+  readonly restoredAt: number
+}
+
 /** A stretch of the log, packed, in order. */
 export interface LogPage {
   /** Whole records of 32 bytes (`core/record`), their chain checked. */
@@ -145,8 +153,7 @@ export interface Store {
   /** For messages: `memory`, `redis`. */
   readonly kind: string
   put(target: ParsedTarget, entry: Entry, options: PutOptions): Promise<Stored>
-  /** True when something was restored. */
-  restore(target: ParsedTarget, options: RestoreOptions): Promise<boolean>
+  restore(target: ParsedTarget, options: RestoreOptions): Promise<Restored>
   find(probe: Probe): Promise<readonly Held[]>
   list(options: ListOptions): Promise<Page>
   /** Reads on from a position, or from the beginning: about `bytesMax` bytes of records, at least one if there is one. */

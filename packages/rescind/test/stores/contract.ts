@@ -74,7 +74,7 @@ export function describeStore(name: string, start: () => Promise<StoreUnderTest>
     it('finds the empty target for every token', async () => {
       await store.put(EVERYTHING, entry({ issuedBefore: now }), { now })
       expect(await find(fresh())).toHaveLength(1)
-      expect(await store.restore(EVERYTHING, { now: now + 1 })).toBe(true)
+      expect(await store.restore(EVERYTHING, { now: now + 1 })).toMatchObject({ changed: true })
       expect(await find(fresh())).toEqual([])
     })
 
@@ -103,8 +103,8 @@ export function describeStore(name: string, start: () => Promise<StoreUnderTest>
       const both = { ...target, client_id: 'app' }
       await put(target)
       await put(both)
-      expect(await store.restore(parseTarget(target), { now })).toBe(true)
-      expect(await store.restore(parseTarget(target), { now })).toBe(false)
+      expect(await store.restore(parseTarget(target), { now })).toMatchObject({ changed: true })
+      expect(await store.restore(parseTarget(target), { now })).toMatchObject({ changed: false })
       const held = await find(both, other)
       expect(held.map(({ target }) => target)).toEqual([both])
       await put(target, { end: now + 60 })
@@ -114,11 +114,11 @@ export function describeStore(name: string, start: () => Promise<StoreUnderTest>
     })
 
     it('restores nothing where nothing was revoked, or all of it ended more than an hour ago', async () => {
-      expect(await store.restore(parseTarget(fresh()), { now })).toBe(false)
+      expect(await store.restore(parseTarget(fresh()), { now })).toMatchObject({ changed: false })
       const target = fresh()
       const long = now - 2 * PRUNE_GRACE_SECONDS
       await put(target, { at: long, end: long + 60 })
-      expect(await store.restore(parseTarget(target), { now })).toBe(false)
+      expect(await store.restore(parseTarget(target), { now })).toMatchObject({ changed: false })
     })
 
     it('remembers a restore by a fast clock beyond what it ended, so that a slower one can revoke again', async () => {

@@ -191,7 +191,7 @@ describe('a store on disk', () => {
     await expect(fill(now)).rejects.toSatisfy((error) => hasCode(error, 'ERR_STORE_FULL'))
     expect(count).toBeGreaterThan(1000)
     for (let i = 0; i < count; i += 97) expect(await find(store, `person-${i}`)).toBe(1)
-    expect(await store.restore(parseTarget({ sub: 'person-0' }), { now })).toBe(true)
+    expect(await store.restore(parseTarget({ sub: 'person-0' }), { now })).toMatchObject({ changed: true })
     const later = now + 1800 + 2 * PRUNE_GRACE_SECONDS
     await put(store, 'later', later)
     expect(await find(store, 'later')).toBe(1)
