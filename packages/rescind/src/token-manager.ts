@@ -2,6 +2,7 @@
  * `TokenManager`: revoke, restore, check, list, watch. The way of the application to a store, and to the replica
  * that answers most checks without it.
  */
+import type { Digest } from './core/digest.js'
 import {
   ANY_TIME,
   type Entry,
@@ -19,6 +20,7 @@ import {
   own,
   type ParsedTarget,
   parseTarget,
+  type Shape,
   type Subject,
   type Target,
   targetOf,
@@ -415,8 +417,10 @@ export class TokenManager {
   async #checkStore(subject: Subject): Promise<CheckResult> {
     let isNameless = false
     let held: readonly Held[]
+    let probed: readonly Shape[] = []
     try {
       held = await this.store.find((shapes) => {
+        probed = shapes
         isNameless = isUnnamed(shapes, subject)
         return shapes.flatMap((shape) => digestsOf(shape, subject))
       })
@@ -429,7 +433,9 @@ export class TokenManager {
     let found: Revocation | undefined
     for (const { digest, target, state } of held) {
       const entry = findDeadly(state, iat, now)
-      if (entry === undefined || (found !== undefined && found.expiresAt >= entry.end)) continue
+      if (entry === undefined) continue
+      this.#learn(probed, subject, digest, state, entry)
+      if (found !== undefined && found.expiresAt >= entry.end) continue
       found = toRevocation(digest, target, entry)
     }
     // What the store told this node once, it may have lost since: whoever was refused here is not let in again,
@@ -448,6 +454,17 @@ export class TokenManager {
     return CLEAR
   }
 
+  /** Whoever was refused by the store is refused by this node from now on, though the store lose it at once. */
+  #learn(shapes: readonly Shape[], subject: Subject, digest: Digest, state: State, entry: Entry): void {
+    const { replica } = this
+    const shape = shapes.find((other) => digestsOf(other, subject).includes(digest))
+    if (replica === undefined || shape === undefined) return
+    // Of a log that is not followed, or lacks a part, nothing is expected.
+    const isFollowed = replica.stalenessMs <= this.settings.stalenessMaxMs
+    replica.learn({ digest, shape }, state, isFollowed ? entry : undefined)
+    replica.start()
+  }
+
   async #put(target: ParsedTarget, options: RevokeOptions, exp?: number): Promise<Receipt> {
     const { ack = 'accepted', timeoutMs = 5000 } = options
     if (!ACK_LEVELS.has(ack)) {
@@ -456,7 +473,10 @@ export class TokenManager {
     if (!Number.isInteger(timeoutMs) || timeoutMs < 1 || timeoutMs > 600_000) {
       throw new RescindError('ERR_OPTION_INVALID', 'timeoutMs must be a whole number from 1 to 600000')
     }
-    const entry = this.#statement(target, options, exp)
+    const stated = this.#statement(target, options, exp)
+    // Were a restore that this node knows lost to the store, the statement would be void before it was made.
+    const restoredAt = this.replica?.stateOf(target).restoredAt ?? 0
+    const entry = { ...stated, at: Math.max(stated.at, restoredAt + 1) }
     const { state, position, shortfall } = await this.store.put(target, entry, {
       ack: ack === 'replicated' ? 'replicated' : 'accepted',
       now: Math.floor(this.now()),

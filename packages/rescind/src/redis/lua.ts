@@ -6,7 +6,14 @@
  *
  * Every script sets `now` (the caller's clock, in seconds) first.
  */
-import { CHAIN_FACTOR, FORMAT_VERSION, RECORD_BYTES, SEGMENT_BYTES_MAX } from '../core/record.js'
+import {
+  CHAIN_FACTOR,
+  FORMAT_VERSION,
+  OPERATION_RESTORE,
+  OPERATION_REVOKE,
+  RECORD_BYTES,
+  SEGMENT_BYTES_MAX,
+} from '../core/record.js'
 import { ANY_TIME, ENTRIES_MAX, PRUNE_GRACE_SECONDS } from '../core/revocation.js'
 import { SHAPES_MAX } from '../stores/store.js'
 import { RECORD_LAYOUT, UNNAMED_CLAIMS } from './record.js'
@@ -23,7 +30,7 @@ export const PARTITIONS_DIFFER_REPLY = 'RESCIND_PARTITIONS_DIFFER'
 
 /** What has ended by both clocks is removed: a node whose clock is fast removes nothing early. */
 export const CLOCK = `
-local GRACE, REVOKE = ${PRUNE_GRACE_SECONDS}, 1
+local GRACE, REVOKE, RESTORE = ${PRUNE_GRACE_SECONDS}, ${OPERATION_REVOKE}, ${OPERATION_RESTORE}
 local earlier = math.min(now, tonumber(redis.call('TIME')[1]))
 local function text(number) return string.format('%.0f', number) end
 `

@@ -95,8 +95,8 @@ export class Partition {
     if ((await client.hget(this.key('meta'), 'epoch')) !== epoch) throw logChanged()
   }
 
-  /** Throws, once for each, when a segment is gone that should be there, whoever has read it long ago. */
-  async assertKept(client: RedisClient, epoch: string): Promise<void> {
+  /** True, once for each, when a segment is gone that should be there, whoever has read it long ago. */
+  async hasLost(client: RedisClient, epoch: string): Promise<boolean> {
     const meta = await this.meta(client)
     if (meta?.end.epoch !== epoch) throw logChanged()
     if (this.#lost.epoch !== epoch) this.#lost = { epoch, segments: new Set() }
@@ -104,9 +104,9 @@ export class Partition {
     const live = [...meta.ends.keys()].filter((segment) => !this.#hasEnded(meta, segment))
     const wanted = live.filter((segment) => !known.has(segment))
     const keyOf = (segment: number) => this.key(`log:${segment}`)
-    if (wanted.length === 0 || (await client.exists(...wanted.map(keyOf))) === wanted.length) return
+    if (wanted.length === 0 || (await client.exists(...wanted.map(keyOf))) === wanted.length) return false
     for (const segment of wanted) if ((await client.exists(keyOf(segment))) === 0) known.add(segment)
-    throw logChanged()
+    return true
   }
 
   /**

@@ -30,6 +30,8 @@ export interface ChangeArguments {
   readonly bell: string
   /** `WAIT` follows: it counts from the last write of its connection, so there must be one. */
   readonly isWaited: boolean
+  /** When the statement was made; not before the restores that the caller knows of. */
+  readonly at: number
 }
 
 export function changeArguments(change: ChangeArguments): (string | number | Buffer)[] {
@@ -49,6 +51,7 @@ export function changeArguments(change: ChangeArguments): (string | number | Buf
     partitions,
     bell,
     isWaited,
+    change.at,
   ]
 }
 
@@ -78,7 +81,7 @@ local record, meta, shapes, log = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
 local operation, now, digest = tonumber(ARGV[1]), tonumber(ARGV[2]), ARGV[3]
 local finish, before = tonumber(ARGV[4]), tonumber(ARGV[5])
 local newEpoch, shape, target, details = ARGV[6], ARGV[7], ARGV[8], ARGV[9]
-local partitions, bell, isWaited = ARGV[10], ARGV[11], ARGV[12] == '1'
+local partitions, bell, isWaited, madeAt = ARGV[10], ARGV[11], ARGV[12] == '1', tonumber(ARGV[13])
 ${CLOCK}${RAW}${USE_SHAPE}${RECORD}${STATEMENTS}${NEW_LOG}${LOG}${BELL}
 local function answer(changed, value)
   local end_ = redis.call('HMGET', meta, 'epoch', 'segment', 'size', 'chain')
@@ -98,7 +101,7 @@ end
 -- The state as it will be, and what the log will say.
 local at, kept
 if operation == REVOKE then
-  local made = { at = math.max(now, restoredAt + 1), finish = finish, before = before }
+  local made = { at = math.max(madeAt, restoredAt + 1), finish = finish, before = before }
   made.flags, made.texts = string.byte(details), string.sub(details, 2)
   kept = add(held, made)
   if not kept then
@@ -190,7 +193,11 @@ for i = 3, #KEYS do
       for _, entry in ipairs(held) do if entry.at > at then kept[#kept + 1] = entry end end
     end
   end
-  if not isVoid then
+  if isVoid and restoredAt then
+    -- The record tells of a restore that the giver does not know: the log shall, too.
+    append(meta, log, epoch, RESTORE, digest, finish, 0, restoredAt, math.max(redis.call('PTTL', record), 1))
+    given = given + 1
+  elseif not isVoid then
     if kept then
       local _
       _, life = writeState(record, restoredAt, kept, target, finish)

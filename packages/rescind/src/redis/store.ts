@@ -83,6 +83,7 @@ export class RedisStore implements Store {
   readonly #surroundings: Surroundings
   #epochAskedAt = -Infinity
   #keptAskedAt: number
+  #hasLost = false
   #isListening = false
   /** The epoch of shapes that did not belong to the log. */
   #doubtedEpoch: string | undefined
@@ -179,7 +180,7 @@ export class RedisStore implements Store {
         this.#assertKept(client, from),
       ])
       this.#shapes.learn(shapesText)
-      if (this.#shapes.takeLoss() && after !== undefined) throw logChanged()
+      if (this.#takeLoss() && after !== undefined) throw logChanged()
       // The log may still stand when all around it is gone, and would never grow again.
       const epoch = from[0]?.epoch ?? ''
       const told = this.#shapes.epoch
@@ -194,10 +195,8 @@ export class RedisStore implements Store {
         records: isOne ? only.records : Buffer.concat(stretches.map(({ records }) => records)),
         position: formatPosition(stretches.map(({ position }) => position)),
         isEnd: stretches.every(({ isEnd }) => isEnd),
-        // Shapes without a log: what it said is lost, and only who has read it knows.
-        hasGap:
-          stretches.some(({ hasGap }) => hasGap) ||
-          (stretches[0]?.position.epoch === '' && this.#shapes.epoch !== ''),
+        // A log without its shapes, or shapes without their log: who has read it knows what is lost.
+        hasGap: stretches.some(({ hasGap }) => hasGap) || stretches[0]?.position.epoch !== this.#shapes.epoch,
         recordsMax: stretches.reduce((sum, { recordsMax }) => sum + recordsMax, 0),
         shapes: this.#shapes.shapes,
       }
@@ -324,6 +323,13 @@ export class RedisStore implements Store {
     ])
   }
 
+  /** True once for each loss, in a read that failed in nothing else. */
+  #takeLoss(): boolean {
+    const hasLost = this.#hasLost
+    this.#hasLost = false
+    return this.#shapes.takeLoss() || hasLost
+  }
+
   /** The log may go on as it was read when all around it is gone. Throws when it is another one, or lost a part. */
   async #assertKept(client: RedisClient, from: readonly Position[]): Promise<void> {
     const now = this.#surroundings.monotonic()
@@ -335,7 +341,7 @@ export class RedisStore implements Store {
       this.#partitions.all.map(async (partition, i) => {
         const { epoch } = from[i] as Position
         if (epoch === '') return
-        if (isKeptDue) await partition.assertKept(client, epoch)
+        if (isKeptDue) this.#hasLost = (await partition.hasLost(client, epoch)) || this.#hasLost
         // Of the first the shapes tell at each read.
         else if (i > 0 || isEpochDue) await partition.assertEpoch(client, epoch)
       }),

@@ -134,6 +134,7 @@ export class Writer {
         partitions: partitions.count,
         bell,
         isWaited,
+        at: entry.at,
       }),
     ]
   }

@@ -28,6 +28,8 @@ export interface FollowerSink {
   reread(): void
   /** All of it has come. `isWhole`: and this node knows all that earlier ones said. */
   complete(isWhole: boolean): void
+  /** What that has shown to be missing is still being given back. */
+  isGivingBack(): boolean
   /** After each round that was answered. */
   tidy(elapsedMs: number): void
   /** What the node tells of itself. */
@@ -71,6 +73,8 @@ const RETRY_MS = 100
 const REREAD_PAUSE_MAX_MS = 2000
 /** A node that had all of the log so recently knows what it has lost, but for what its own writers know. */
 const WHOLE_PERIODS = 8
+/** A gap that nobody can fill is met again and again. */
+const GAP_PERIOD_MS = 10_000
 /** How often a log that lacked a part is read again from its beginning. */
 const TORN_REREAD_MS = 1000
 const TORN_REREAD_MAX_MS = 60_000
@@ -106,6 +110,7 @@ export class Follower {
   #completeAt = -Infinity
   /** Read from its beginning, the log lacked a part that is still in force. */
   #isTorn = false
+  #gapAt = -Infinity
   #tornRereadAt = -Infinity
   #tornRereadMs = TORN_REREAD_MS
   /** How often in a row the whole log had to be read again, and when last. */
@@ -234,8 +239,8 @@ export class Follower {
     let sentAt = surroundings.monotonic()
     // Who has read the lost part may have given it back.
     if (this.#isTorn && sentAt - this.#tornRereadAt >= this.#tornRereadMs) {
-      this.#position = undefined
       this.#tornRereadMs = Math.min(this.#tornRereadMs * 2, TORN_REREAD_MAX_MS)
+      this.#beginAgain()
     }
     if (this.#position === undefined) {
       this.#isTorn = false
@@ -247,8 +252,10 @@ export class Follower {
       // A gap is met when a read goes past it, and again and again while nothing stands behind it.
       if (page.hasGap && page.position !== this.#position) {
         this.#sink.tell({ type: 'gap' })
-        // The whole log tells what has to be given back.
-        if (this.#isWhole && !this.#isRereading) throw logChanged()
+        // The whole log tells what has to be given back; until that is done, the gap is no news.
+        const isNews = !this.#isRereading && !this.#sink.isGivingBack()
+        if (!isNews) this.#gapAt = sentAt
+        else if (this.#isWhole && sentAt - this.#gapAt > GAP_PERIOD_MS) throw logChanged()
         this.#isTorn = !this.#isWhole
       }
       // The next page is on its way while this one is applied.
@@ -270,6 +277,7 @@ export class Follower {
     if (!this.#isTorn) {
       this.#isWhole = true
       this.#completeAt = sentAt
+      this.#tornRereadMs = TORN_REREAD_MS
     }
     if (this.#isRereading) {
       this.#isRereading = false
@@ -295,6 +303,13 @@ export class Follower {
     }
   }
 
+  /** All of the log is read once more, and what it does not say is given back to it. */
+  #beginAgain(): void {
+    this.#position = undefined
+    this.#isRereading = true
+    this.#sink.reread()
+  }
+
   /** What a failed round means. Returns the pause before the next, in milliseconds. */
   #fail(cause: RescindError): number {
     if (hasCode(cause, 'ERR_LOG_CHANGED')) {
@@ -305,9 +320,7 @@ export class Follower {
       const now = this.#options.surroundings.monotonic()
       this.#rereads = now - this.#rereadAt > REREAD_CALM_MS ? 0 : this.#rereads + 1
       this.#rereadAt = now
-      this.#position = undefined
-      this.#isRereading = true
-      this.#sink.reread()
+      this.#beginAgain()
       this.#sink.tell({ type: 'reread', cause })
       // At once, and when that does not help, less and less often: all of the log is much to read.
       return this.#rereads === 0 ? 0 : Math.min(RETRY_MS * 2 ** this.#rereads, REREAD_PAUSE_MAX_MS)

@@ -100,6 +100,7 @@ export class Replica {
         awaited: () => this.#awaited.mark(),
         isMissing: (mark) => this.#awaited.take(mark),
         complete: (isWhole) => this.#giveBack(isWhole),
+        isGivingBack: () => this.#log !== undefined,
         tidy: (elapsedMs) => this.#tidy(elapsedMs),
         describe: () => ({ id: this.id, name: this.name, entries: this.size }),
         tell: (event) => this.#events.publish(event),
@@ -202,25 +203,25 @@ export class Replica {
   }
 
   /**
-   * Everything that a store said of a target after a write, known here before the log tells of it. The log must tell
-   * of what was `made`; other statements may have ended, and left the log.
+   * What a store said of a target, known here before the log tells of it. The log must tell of what was `made`;
+   * other statements may have ended, and left the log.
    */
-  learn(target: ParsedTarget, state: State, made: Entry): void {
-    if (!includesShape(this.#probes.shapes, target.shape)) {
-      this.#own = [...this.#own, target.shape]
+  learn({ digest, shape }: Pick<ParsedTarget, 'digest' | 'shape'>, state: State, made?: Entry): void {
+    if (!includesShape(this.#probes.shapes, shape)) {
+      this.#own = [...this.#own, shape]
       this.#setShapes()
     }
-    const record = recordOf(target)
+    const record = recordOf(digest)
     for (const entry of state.entries) {
       if (!this.#table.revoke(record, 0, entry.end, entry.issuedBefore, entry.at)) continue
-      if (isSameEntry(entry, made)) this.#awaited.add(record, entry)
+      if (made !== undefined && isSameEntry(entry, made)) this.#awaited.add(record, entry)
       for (const listener of this.#listeners) listener(record, 0)
     }
   }
 
   /** The same for a restore: statements up to and in this second are void. */
   learnRestore(target: ParsedTarget, restoredAt: number): void {
-    const record = recordOf(target)
+    const record = recordOf(target.digest)
     const { entries } = this.#table.stateOf(record, 0)
     const voided = entries.filter(({ at }) => at <= restoredAt)
     if (voided.length === 0) return
@@ -351,6 +352,7 @@ export class Replica {
       shapes,
       isWhole,
       now,
+      onGiven: (records) => this.#await(records),
       signal: ended.signal,
       surroundings: this.#surroundings,
     })
@@ -374,6 +376,19 @@ export class Replica {
       })
   }
 
+  /** What was given back may be lost again before it is read. */
+  #await(records: Buffer): void {
+    const words = wordsOf(records)
+    for (let at = 0; at < words.length; at += RECORD_WORDS) {
+      const [end = 0, issuedBefore = 0, made = 0, kind = 0] = words.subarray(
+        at + DIGEST_WORDS,
+        at + RECORD_WORDS,
+      )
+      const entry = { at: made >>> 0, end: end >>> 0, issuedBefore: issuedBefore >>> 0 }
+      this.#awaited.add(words.slice(at, at + DIGEST_WORDS), entry, (kind & 0x0f) === OPERATION_RESTORE)
+    }
+  }
+
   #touch(words: Int32Array, offset: number): void {
     const end = Math.min(offset + TOUCHED_AHEAD * RECORD_WORDS, words.length)
     for (let at = offset; at < end; at += RECORD_WORDS) this.#touched ^= this.#table.touch(words, at)
@@ -389,9 +404,9 @@ export class Replica {
   }
 }
 
-function recordOf(target: ParsedTarget): Int32Array {
+function recordOf(digest: Digest): Int32Array {
   const record = new Int32Array(RECORD_WORDS)
-  Buffer.from(record.buffer).set(digestToBytes(target.digest))
+  Buffer.from(record.buffer).set(digestToBytes(digest))
   return record
 }
 

@@ -27,6 +27,8 @@ export interface ReseedOptions {
   readonly isWhole: boolean
   /** The clock, in whole seconds since 1970. */
   readonly now: () => number
+  /** Told of the records that the store has taken. */
+  readonly onGiven: (records: Buffer) => void
   readonly signal: AbortSignal
   readonly surroundings: Surroundings
 }
@@ -104,6 +106,8 @@ async function give(
       const records = Buffer.concat(batch.flatMap((held) => linesMissing(held, log, now())))
       const given = await store.reseed(records, { giver, now: now(), shapes, end, isLast })
       turn.until = given === undefined ? -Infinity : askedAt + TURN_TRUSTED_MS
+      // Those of a record that the store cannot read are left out.
+      if (given === records.length / RECORD_BYTES) options.onGiven(records)
       if (given !== undefined) return given
       retryMs = RETRY_MS
     } catch (error) {

@@ -111,18 +111,24 @@ it('worker threads that check are nodes of their own', async () => {
   }
 })
 
-it('a manager that only revokes keeps no replica and opens no socket for the log', async () => {
+it.each([
+  { name: 'a manager follows the log from its first revocation on', replica: true, count: 1 },
+  { name: 'a manager without a replica opens no socket for the log', replica: false, count: 0 },
+])('$name', async ({ replica, count }) => {
   const server = await RedisServer.start()
-  const manager = new TokenManager({ store: new RedisStore(new RedisConnection({ url: server.url })) })
+  const manager = new TokenManager({
+    store: new RedisStore(new RedisConnection({ url: server.url })),
+    replica,
+  })
   try {
-    await manager.revoke({ sub: 'alice' })
-    expect(await clientsOf(server, 'writes')).toBe(1)
+    await manager.store.ping()
     expect(await clientsOf(server, 'log')).toBe(0)
-    expect(await clientsOf(server, 'bell')).toBe(0)
-    // The first check begins to follow.
+    await manager.revoke({ sub: 'alice' })
     expect((await manager.check({ sub: 'bob', iat: 1 })).status).toBe('clear')
-    await until(async () => (await clientsOf(server, 'bell')) === 1, { what: 'the doorbell' })
-    expect(await clientsOf(server, 'log')).toBe(1)
+    const isFollowing = async () => (await clientsOf(server, 'bell')) === count
+    await until(isFollowing, { what: 'the doorbell' })
+    expect(await clientsOf(server, 'writes')).toBe(1)
+    expect(await clientsOf(server, 'log')).toBe(count)
   } finally {
     await manager.close()
     await server.stop()

@@ -31,6 +31,13 @@ export interface RedisSentinelOptions {
   downAfterMs?: number
   /** How long one attempt may take; twice this passes before the next. Default: 2000. */
   failoverTimeoutMs?: number
+  /** Lines of redis.conf for the primary and the replicas. Default: none. */
+  config?: Record<string, string>
+  /**
+   * Where they run: the primary and the first Sentinel at the first place, the first replica and the second Sentinel
+   * at the second, and so on. Default: all on loopback.
+   */
+  places?: readonly Pick<RedisServerOptions, 'host' | 'place'>[]
 }
 
 export class RedisSentinelSet implements AsyncDisposable {
@@ -50,22 +57,26 @@ export class RedisSentinelSet implements AsyncDisposable {
     sentinels = 3,
     downAfterMs = 500,
     failoverTimeoutMs = 2000,
+    config = {},
+    places = [],
   }: RedisSentinelOptions = {}): Promise<RedisSentinelSet> {
     const servers: RedisServer[] = []
     const sentinelServers: RedisServer[] = []
     const set = new RedisSentinelSet(servers, sentinelServers)
     try {
-      const primary = await RedisServer.start({ config: following() })
+      const primary = await RedisServer.start({ ...places[0], config: { ...following(), ...config } })
       servers.push(primary)
-      servers.push(...(await startMany(replicas, { config: following(primary) })))
+      const replica = { config: { ...following(primary), ...config } }
+      servers.push(...(await startMany(replicas, replica, places.slice(1))))
       const quorum = Math.floor(sentinels / 2) + 1
       const watch = {
         'sentinel monitor': `${set.name} ${primary.host} ${primary.port} ${quorum}`,
         'sentinel down-after-milliseconds': `${set.name} ${downAfterMs}`,
         'sentinel failover-timeout': `${set.name} ${failoverTimeoutMs}`,
       }
-      sentinelServers.push(...(await startMany(sentinels, { args: ['--sentinel'], config: watch })))
-      await set.#settle()
+      sentinelServers.push(...(await startMany(sentinels, { args: ['--sentinel'], config: watch }, places)))
+      await set.#hasten()
+      await set.settled()
       return set
     } catch (failure) {
       await set.stop()
@@ -95,11 +106,14 @@ export class RedisSentinelSet implements AsyncDisposable {
     return this.promotedAfter(former)
   }
 
-  /** Waits until a server other than `former` is primary, by its own account and that of every live Sentinel. */
-  async promotedAfter(former: RedisServer): Promise<RedisServer> {
+  /**
+   * Waits until a server other than `former` is primary, by its own account and that of every live Sentinel among
+   * these. Default: all.
+   */
+  async promotedAfter(former: RedisServer, among = this.sentinelServers): Promise<RedisServer> {
     return until(
       async () => {
-        const live = this.sentinelServers.filter(({ isRunning }) => isRunning)
+        const live = among.filter(({ isRunning }) => isRunning)
         const [primary, ...rest] = await Promise.all(live.map((sentinel) => this.#primaryOf(sentinel)))
         if (!primary || primary === former || rest.some((other) => other !== primary)) return undefined
         const [role] = await primary.command<string[]>('ROLE')
@@ -132,11 +146,15 @@ export class RedisSentinelSet implements AsyncDisposable {
     })
   }
 
-  async #settle(): Promise<void> {
+  async #hasten(): Promise<void> {
     for (const sentinel of this.sentinelServers) {
       const periods = Object.entries(periodsMs).flat()
       await sentinel.command('SENTINEL', 'DEBUG', ...periods).catch(() => undefined)
     }
+  }
+
+  /** Resolves once all replicas follow the primary, by the account of every Sentinel, and it could fail over. */
+  async settled(): Promise<void> {
     await Promise.all(
       this.sentinelServers.map((sentinel) =>
         until(() => this.#isReady(sentinel), {
@@ -168,8 +186,12 @@ function following(primary?: RedisServer): Record<string, string> {
   return primary ? { ...atOnce, replicaof: `${primary.host} ${primary.port}` } : atOnce
 }
 
-async function startMany(count: number, options: RedisServerOptions): Promise<RedisServer[]> {
-  return RedisServer.startAll(Array.from({ length: count }, () => options))
+async function startMany(
+  count: number,
+  options: RedisServerOptions,
+  places: readonly Pick<RedisServerOptions, 'host' | 'place'>[],
+): Promise<RedisServer[]> {
+  return RedisServer.startAll(Array.from({ length: count }, (_, n) => ({ ...options, ...places[n] })))
 }
 
 /** Of a reply that alternates names and values. */

@@ -5,6 +5,7 @@ import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { Redis } from 'ioredis'
+import type { Place } from './agent.js'
 import { keysWithTokens } from './canary.js'
 import { freePort } from './free-port.js'
 import { spawnLeashed, whenThisProcessEnds } from './leash.js'
@@ -12,6 +13,7 @@ import { type RedisBinary, redisServerBinary } from './redis-binary.js'
 import { type TlsFiles, writeTlsFiles } from './tls-files.js'
 import { until } from './until.js'
 
+const LOOPBACK = '127.0.0.1'
 const startTimeoutMs = 10_000
 const commandTimeoutMs = 5000
 /** How long a server told to end may take; Redis itself would wait 10 s for a replica that lags behind. */
@@ -25,6 +27,10 @@ let binary: Promise<RedisBinary> | undefined
 export interface RedisServerOptions {
   /** Default: a free one. */
   port?: number
+  /** The address to listen on. Default 127.0.0.1. On another one anybody is let in who reaches it. */
+  host?: string
+  /** Where the process runs, a network namespace for instance. Default: where this process does. */
+  place?: Place
   /** Lines of redis.conf, as `{ directive: arguments }`. They win over the ones set here. */
   config?: Record<string, string>
   /** Arguments of the command line, after the configuration file. Default: none. */
@@ -36,7 +42,6 @@ export interface RedisServerOptions {
 }
 
 export class RedisServer implements AsyncDisposable {
-  readonly host = '127.0.0.1'
   /** Without credentials. */
   readonly url: string
   /** A Unix socket that every server listens on too, whatever its port and TLS. */
@@ -50,12 +55,14 @@ export class RedisServer implements AsyncDisposable {
   #frozen = false
 
   private constructor(
+    readonly host: string,
     readonly port: number,
     /** The server's own folder: configuration, data, log and certificates. `stop()` removes it. */
     readonly dir: string,
     private readonly args: string[],
     private readonly tls: TlsFiles | undefined,
     private readonly binary: RedisBinary,
+    private readonly place: Place | undefined,
   ) {
     this.url = `${tls ? 'rediss' : 'redis'}://${this.host}:${port}`
     this.socketPath = join(dir, 'redis.sock')
@@ -94,6 +101,8 @@ export class RedisServer implements AsyncDisposable {
   }
 
   static async #prepare({
+    host = LOOPBACK,
+    place,
     port,
     config = {},
     args = [],
@@ -106,7 +115,7 @@ export class RedisServer implements AsyncDisposable {
     const usedPort = port ?? (await freePort({ offset: isClusterNode ? clusterBusOffset : 0 }))
     const dir = await mkdtemp(join(tmpdir(), 'rescind-redis-'))
     const tlsFiles = tls ? await writeTlsFiles(dir) : undefined
-    const server = new RedisServer(usedPort, dir, args, tlsFiles, usable)
+    const server = new RedisServer(host, usedPort, dir, args, tlsFiles, usable, place)
     server.password = config['requirepass']
     const lines = { ...server.#listens(), ...(persistence ? durable : volatile), ...config }
     // Once, and not at each boot: a Sentinel makes a server write into this file what it has become.
@@ -219,7 +228,12 @@ export class RedisServer implements AsyncDisposable {
   }
 
   #listens(): Record<string, string> {
-    const everywhere = { bind: this.host, dir: this.dir, unixsocket: this.socketPath }
+    const everywhere = {
+      bind: this.host,
+      dir: this.dir,
+      unixsocket: this.socketPath,
+      ...(this.host === LOOPBACK ? {} : { 'protected-mode': 'no' }),
+    }
     if (!this.tls) return { ...everywhere, port: String(this.port) }
     return {
       ...everywhere,
@@ -235,7 +249,8 @@ export class RedisServer implements AsyncDisposable {
   /** The Unix socket is asked, and not the port, because behind it can be no other server than this one. */
   async #boot(): Promise<void> {
     const log = openSync(this.#logPath, 'w')
-    const child = spawnLeashed(this.binary.path, [this.#configPath, ...this.args], {
+    const line: [string, string[]] = [this.binary.path, [this.#configPath, ...this.args]]
+    const child = spawnLeashed(...(this.place?.command(...line) ?? line), {
       env: this.binary.env,
       stdio: ['ignore', log, log],
     })

@@ -1,0 +1,94 @@
+/**
+ * Sentinel promotes a replica that lacks the last writes, because the primary was killed or stands still. Just before,
+ * the replicas had lost their link to it.
+ */
+import { afterEach, describe, expect, it } from 'vitest'
+import type { RedisServer } from '../support/redis-server.js'
+import { RedisSentinelSet } from '../support/redis-sentinel.js'
+import { until } from '../support/until.js'
+import { promise, promiseDeadline, promiseRecovery, times } from './engine/figures.js'
+import { oneNaive, twoAndBare } from './engine/plans.js'
+import { expectKept, type Round, runScenario } from './engine/scenario.js'
+
+const DOWN_AFTER_MS = 500
+const HEAL_TIMEOUT_MS = 30_000
+/** Revocations that only the primary has. */
+const AHEAD = 10
+
+/** The primary that was harmed last. */
+let former: RedisServer | undefined
+afterEach(() => (former = undefined))
+
+describe('a primary that is', () => {
+  it.each([
+    { harm: 'killed', rounds: times(40, 2), recoveryMaxMs: DOWN_AFTER_MS + 2000 },
+    { harm: 'frozen', rounds: times(10, 1), recoveryMaxMs: DOWN_AFTER_MS + 5000 },
+  ] as const)(
+    '$harm: nothing that was acknowledged as replicated is lost',
+    async ({ harm, rounds, recoveryMaxMs }) => {
+      const outcome = await runScenario({
+        servers: () => RedisSentinelSet.start({ replicas: 2, downAfterMs: DOWN_AFTER_MS }),
+        ours: ({ sentinels, name }) =>
+          twoAndBare({ connection: { sentinels, sentinelName: name }, ack: 'replicated' }),
+        naive: ({ sentinels, name }) => oneNaive({ connection: { sentinels, name } }),
+        rounds,
+        kind: { loses: true, silences: false },
+        prepare: ({ servers }) => complete(servers),
+        harm: async (round) => {
+          former = await round.servers.primary()
+          await cutReplicasOff(round, former)
+          if (harm === 'killed') await former.kill()
+          else former.freeze()
+          for (const replica of round.servers.servers) if (replica !== former) replica.thaw()
+        },
+        heal: async ({ servers }) => {
+          if (former !== undefined) await servers.promotedAfter(former)
+          if (harm === 'frozen') former?.thaw()
+        },
+        healTimeoutMs: HEAL_TIMEOUT_MS,
+      })
+      const { lost, acknowledged, outagesMs } = outcome.ours.figures
+      const { naive } = outcome
+      if (harm === 'killed') {
+        promise(
+          'replicated-never-lost',
+          'killed primaries',
+          `${lost} of ${acknowledged.replicated} revocations lost over ${rounds} killed primaries; ` +
+            `the naive client lost ${naive.figures.lost} of ${naive.figures.acknowledged.accepted}`,
+          lost === 0 && naive.figures.lost > 0,
+        )
+      }
+      promiseDeadline('promoted', outcome.ours)
+      const outageMs = promiseRecovery(`promoted: ${harm}`, outagesMs, recoveryMaxMs)
+      expectKept(`promoted: ${harm}`, outcome)
+      expect(naive.figures.lost, 'the naive client loses what only the primary had').toBeGreaterThan(0)
+      expect(outageMs).toBeLessThanOrEqual(recoveryMaxMs)
+    },
+    times(900_000, 90_000),
+  )
+})
+
+/** The primary of the round before comes back as a replica, and all replicas follow. */
+async function complete(set: RedisSentinelSet): Promise<void> {
+  if (former !== undefined && !former.isRunning) await former.restart()
+  await until(
+    async () => {
+      const primary = await set.primary()
+      const info = await primary.command<string>('INFO', 'replication')
+      return (info.match(/state=online/g) ?? []).length === set.servers.length - 1
+    },
+    { what: 'all replicas to follow', timeoutMs: HEAL_TIMEOUT_MS },
+  )
+}
+
+/** The replicas stand still without a link, until the primary has acknowledged what they do not have. */
+async function cutReplicasOff(
+  { servers, naive }: Round<RedisSentinelSet>,
+  primary: RedisServer,
+): Promise<void> {
+  for (const replica of servers.servers) if (replica !== primary) replica.freeze()
+  await primary.command('CLIENT', 'KILL', 'TYPE', 'replica')
+  const { acknowledged } = await naive.counts()
+  const isAhead = async () => (await naive.counts()).acknowledged >= acknowledged + AHEAD
+  await until(isAhead, { what: `${AHEAD} revocations that only the primary has` })
+}
