@@ -459,9 +459,7 @@ export class TokenManager {
     const { replica } = this
     const shape = shapes.find((other) => digestsOf(other, subject).includes(digest))
     if (replica === undefined || shape === undefined) return
-    // Of a log that is not followed, or lacks a part, nothing is expected.
-    const isFollowed = replica.stalenessMs <= this.settings.stalenessMaxMs
-    replica.learn({ digest, shape }, state, isFollowed ? entry : undefined)
+    replica.learn({ digest, shape }, state, entry)
     replica.start()
   }
 

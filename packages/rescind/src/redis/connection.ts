@@ -236,9 +236,19 @@ export class RedisConnection {
       settle()
       this.#events.publish({ type: 'lost', role })
     })
-    // The first attempt may fail; the client goes on trying by itself, and its events say so.
-    client.connect().catch(() => undefined)
+    // A Sentinel that tells of a failover while the client asks for the primary ends ioredis for good, so it begins anew.
+    client.on('end', () => {
+      link.isSettled = true
+      settle()
+      if (!this.#closed) setTimeout(() => this.#begin(client), retryDelayMs(1))
+    })
+    this.#begin(client)
     return link
+  }
+
+  /** An attempt may fail; the client goes on trying by itself, and its events say so. */
+  #begin(client: RedisClient): void {
+    if (!this.#closed) client.connect().catch(() => undefined)
   }
 }
 

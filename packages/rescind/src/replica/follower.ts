@@ -272,8 +272,9 @@ export class Follower {
       page = await next
       sentAt = nextAt
     }
-    // Acknowledged before this was sent, and not there: read again and compared, it is given back.
-    if (this.#sink.isMissing(mark) && !this.#isRereading) throw logChanged()
+    // Acknowledged before this was sent, and not there: read again and compared, it is given back. A log that lacks a
+    // part is read again anyhow.
+    if (this.#sink.isMissing(mark) && !this.#isRereading && !this.#isTorn) throw logChanged()
     if (!this.#isTorn) {
       this.#isWhole = true
       this.#completeAt = sentAt

@@ -203,10 +203,10 @@ export class Replica {
   }
 
   /**
-   * What a store said of a target, known here before the log tells of it. The log must tell of what was `made`;
-   * other statements may have ended, and left the log.
+   * What a store said of a target, known here before the log tells of it. The log must tell of what is `told`; other
+   * statements may have ended, and left the log.
    */
-  learn({ digest, shape }: Pick<ParsedTarget, 'digest' | 'shape'>, state: State, made?: Entry): void {
+  learn({ digest, shape }: Pick<ParsedTarget, 'digest' | 'shape'>, state: State, told: Entry): void {
     if (!includesShape(this.#probes.shapes, shape)) {
       this.#own = [...this.#own, shape]
       this.#setShapes()
@@ -214,7 +214,7 @@ export class Replica {
     const record = recordOf(digest)
     for (const entry of state.entries) {
       if (!this.#table.revoke(record, 0, entry.end, entry.issuedBefore, entry.at)) continue
-      if (made !== undefined && isSameEntry(entry, made)) this.#awaited.add(record, entry)
+      if (isSameEntry(entry, told)) this.#awaited.add(record, entry)
       for (const listener of this.#listeners) listener(record, 0)
     }
   }

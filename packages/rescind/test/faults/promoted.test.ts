@@ -45,6 +45,8 @@ describe('a primary that is', () => {
           if (former !== undefined) await servers.promotedAfter(former)
           if (harm === 'frozen') former?.thaw()
         },
+        // A frozen primary goes on as one, for whoever is connected to it, until a Sentinel tells it.
+        settle: complete,
         healTimeoutMs: HEAL_TIMEOUT_MS,
       })
       const { lost, acknowledged, outagesMs } = outcome.ours.figures

@@ -45,6 +45,8 @@ export interface ScenarioOptions<Servers extends AsyncDisposable> {
   readonly hold?: (round: Round<Servers>) => Promise<unknown>
   /** Default: the harm is over when it is done. */
   readonly heal?: (round: Round<Servers>) => Promise<unknown>
+  /** After the last round, before everybody is asked about everything: the servers come to rest. Default: nothing. */
+  readonly settle?: (servers: Servers) => Promise<unknown>
   /** A node that comes when all is over. Default: like the first of ours; `null`: none. */
   readonly stranger?: NodePlan | null
   /** How many revocations are acknowledged, of ours and of the naive client's, before the next harm. Default 20. */
@@ -145,6 +147,7 @@ class Run<Servers extends AsyncDisposable> {
     await each(this.#all, (clients) => clients.run())
     for (let round = 0; round < this.#options.rounds; round++) await this.#round(round)
     await each(this.#all, (clients) => clients.rest())
+    await this.#options.settle?.(this.#servers)
     await this.#roll()
     const ours = await this.#judge([this.#ours, ...this.#ourOthers, ...this.#strangers])
     const naive = await this.#judge(this.#naiveEverywhere)
