@@ -156,7 +156,8 @@ describe('RedisConnection reaches', () => {
     const greet = (role: RedisRole) => connection.run(role, 1000, (client) => client.ping())
     try {
       await Promise.all(roles.map(greet))
-      const listeners = async () => (await sentinel.command<string>('CLIENT', 'LIST')).split(' sub=1 ').length - 1
+      const listeners = async () =>
+        (await sentinel.command<string>('CLIENT', 'LIST')).split(' sub=1 ').length - 1
       await until(async () => (await listeners()) === roles.length, { what: 'all to wait for news' })
       // Most of the time until the failover is spent with questions, and the news of it comes as fast as ever.
       proxy.toServer = { kind: 'delay', ms: 300 }

@@ -72,6 +72,7 @@ export interface Round<Servers> {
 
 export interface Outcome {
   readonly ours: Report
+  readonly history: readonly HistoryEvent[]
   readonly naive: Report
   /** Revocations lost, and answers that came too late or never. */
   readonly naiveLost: number
@@ -81,6 +82,7 @@ export interface Outcome {
 const HEAL_TIMEOUT_MS = 15_000
 const WRITES_TIMEOUT_MS = 20_000
 const DISPUTED_SHOWN_MAX = 10
+const VIOLATIONS_SHOWN_MAX = 10
 /** Of the subjects: more than any crew revokes. */
 const STRETCH = 1_000_000
 
@@ -97,20 +99,28 @@ export async function runScenario<Servers extends AsyncDisposable>(
 }
 
 /** Ours kept every promise, and the naive client did not. Writes the control's figure. */
-export function expectKept(scenario: string, { ours, naiveLost }: Outcome): void {
+export function expectKept(scenario: string, { ours, history, naiveLost }: Outcome): void {
   control(scenario, naiveLost)
-  expect(ours.counts, explain(ours)).toEqual({})
+  expect(ours.counts, explain(ours, history)).toEqual({})
   expect(naiveLost, 'the naive client must lose some, or the harm proves nothing').toBeGreaterThan(0)
 }
 
-/** The first violations, with what proves them. */
-export function explain({ violations }: Report): string {
-  return violations
-    .slice(0, 10)
+/** The first violations, with what proves them, and all that was written of the first one's target. */
+function explain({ violations }: Report, history: readonly HistoryEvent[]): string {
+  const told = violations
+    .slice(0, VIOLATIONS_SHOWN_MAX)
     .map(({ kind, target, message, proof }) =>
-      [`${kind}: ${target}: ${message}`, ...proof.map((event) => `    ${JSON.stringify(event)}`)].join('\n'),
+      [`${kind}: ${target}: ${message}`, ...proof.map(line)].join('\n'),
     )
-    .join('\n')
+  const target = violations[0]?.target
+  const writes = history.filter((event) => 'target' in event && event.target === target && 'endAt' in event)
+  const ids = new Set(writes.map((event) => 'id' in event && event.id))
+  const all = history.filter((event) => event.type === 'phase' || ('id' in event && ids.has(event.id)))
+  return [...told, `All that was written of ${target}:`, ...all.map(line)].join('\n')
+}
+
+function line(event: HistoryEvent): string {
+  return `    ${JSON.stringify(event)}`
 }
 
 class Run<Servers extends AsyncDisposable> {
@@ -149,10 +159,11 @@ class Run<Servers extends AsyncDisposable> {
     await each(this.#all, (clients) => clients.rest())
     await this.#options.settle?.(this.#servers)
     await this.#roll()
-    const ours = await this.#judge([this.#ours, ...this.#ourOthers, ...this.#strangers])
-    const naive = await this.#judge(this.#naiveEverywhere)
+    const history = await this.#history([this.#ours, ...this.#ourOthers, ...this.#strangers])
+    const ours = checkHistory(history, this.#options.limits)
+    const naive = checkHistory(await this.#history(this.#naiveEverywhere), this.#options.limits)
     const naiveLost = naive.figures.lost + naive.figures.late
-    return { ours, naive, naiveLost, rounds: this.#options.rounds }
+    return { ours, history, naive, naiveLost, rounds: this.#options.rounds }
   }
 
   async close(): Promise<void> {
@@ -281,9 +292,9 @@ class Run<Servers extends AsyncDisposable> {
     for (const clients of this.#naiveEverywhere) await clients.roll(await clients.touched())
   }
 
-  async #judge(crews: readonly Clients[]): Promise<Report> {
+  async #history(crews: readonly Clients[]): Promise<readonly HistoryEvent[]> {
     const histories: (readonly HistoryEvent[])[] = await each(crews, (clients) => clients.history())
-    return checkHistory(mergeHistories([...histories, this.#phases]), this.#options.limits)
+    return mergeHistories([...histories, this.#phases])
   }
 }
 
