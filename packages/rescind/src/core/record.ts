@@ -21,6 +21,9 @@ export const SEGMENT_BYTES_MAX = 40_959 * RECORD_BYTES
 export const FORMAT_VERSION = 1
 export const OPERATION_REVOKE = 1
 export const OPERATION_RESTORE = 2
+/** Operation and version in their byte. */
+export const KIND_REVOKE = FORMAT_VERSION * 16 + OPERATION_REVOKE
+export const KIND_RESTORE = FORMAT_VERSION * 16 + OPERATION_RESTORE
 /** Odd and below 2^20, so that Lua's doubles multiply it exactly with 32 bits. The script has the same. */
 export const CHAIN_FACTOR = 648_113
 

@@ -69,6 +69,15 @@ function cleanCause(error: unknown): Error {
   return cause
 }
 
+/** The members of a reply. Throws `ERR_STORE_CORRUPT` when there are not as many as were asked for. */
+export function membersOf<T extends readonly unknown[]>(reply: T, count: number): T {
+  if (Array.isArray(reply) && reply.length === count) return reply
+  throw new RescindError(
+    'ERR_STORE_CORRUPT',
+    'Redis answered something else than was asked for: look at what stands between it and this node',
+  )
+}
+
 /** The namespace was begun with another number of partitions: whoever went on would look in the wrong place. */
 export function partitionsDiffer(): RescindError {
   return new RescindError(

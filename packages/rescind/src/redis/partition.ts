@@ -54,6 +54,8 @@ export class Partition {
   readonly prefix: string
   readonly #surroundings: Surroundings
   /** Segments that were found to be lost, and of which epoch: each is news once. */
+  /** The end of the log when meta was last read: who reads now reads up to there, or something is lost. */
+  #end = ORIGIN
   #lost: { readonly epoch: string; readonly segments: Set<number> } = { epoch: '', segments: new Set() }
 
   constructor(namespace: string, number: number, surroundings: Surroundings = MACHINE) {
@@ -87,6 +89,7 @@ export class Partition {
       offset: Number(fields.size ?? 0),
       chain: Number(fields.chain ?? 0),
     }
+    this.#end = end
     return { end, ends, tornUntil: Number(fields.torn ?? 0) }
   }
 
@@ -155,7 +158,14 @@ export class Partition {
     const bytes = await this.bytes(client, at.segment, start, at.offset + bytesMax)
     if (bytes.length === 0 && (await client.exists(this.key(`log:${at.segment}`))) === 0) return undefined
     if (bytes.length < RECORD_BYTES || !isWhatWasRead(bytes, at)) throw logChanged()
-    return follow(at, bytes.subarray(RECORD_BYTES), bytesMax)
+    return this.#toEnd(follow(at, bytes.subarray(RECORD_BYTES), bytesMax))
+  }
+
+  /** Does a stretch that is the last reach the end that is known? */
+  #toEnd(stretch: Stretch): Stretch {
+    const { epoch, segment, offset } = stretch.position
+    const isShort = epoch === this.#end.epoch && segment === this.#end.segment && offset < this.#end.offset
+    return stretch.isEnd && isShort ? { ...stretch, hasGap: true } : stretch
   }
 
   /** The beginning of the next segment that still exists. */
@@ -174,9 +184,14 @@ export class Partition {
       // What came between may have ended; what directly follows must continue what was read.
       if (segment === at.segment + 1 && chain !== at.chain) throw logChanged()
       const begin = { epoch, segment, offset: RECORD_BYTES, chain }
-      const stretch = follow(begin, bytes.subarray(RECORD_BYTES), bytesMax)
+      const stretch = this.#toEnd(follow(begin, bytes.subarray(RECORD_BYTES), bytesMax))
       const recordsMax = recordsOf((segments.length - i - 1) * SEGMENT_BYTES_MAX + meta.end.offset)
-      return { ...stretch, isEnd: stretch.isEnd && segment === meta.end.segment, hasGap, recordsMax }
+      return {
+        ...stretch,
+        isEnd: stretch.isEnd && segment === meta.end.segment,
+        hasGap: hasGap || stretch.hasGap,
+        recordsMax,
+      }
     }
     return nothing(at, hasGap)
   }

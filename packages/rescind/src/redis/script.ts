@@ -72,6 +72,8 @@ if ARGV[6] == '1' then redis.call('HSET', meta, 'waited', text(now)) end
 return 1
 `
 
+export const CHANGE_REPLY_LENGTH = 6
+
 /**
  * Returns `[changed, record, epoch, segment, size, chain]`: 1 or 0, the record as it now stands (false when there
  * is none), and where the log ends.

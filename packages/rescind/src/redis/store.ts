@@ -10,6 +10,7 @@ import { RECORD_BYTES } from '../core/record.js'
 import type { Entry } from '../core/revocation.js'
 import type { ParsedTarget } from '../core/target.js'
 import { type Environment, throwProblems } from '../config.js'
+import { RescindError } from '../errors.js'
 import { EventStream } from '../event-stream.js'
 import { formatPosition, ORIGIN, type Position } from '../stores/position.js'
 import {
@@ -35,6 +36,7 @@ import {
 import { MACHINE, type Surroundings } from '../surroundings.js'
 import { Breaker } from './breaker.js'
 import type { RedisClient, RedisConnection } from './connection.js'
+import { membersOf } from './failure.js'
 import { liveRevocation, newest, placesOf, type Row, rowsOf, toChange, Walk } from './history.js'
 import { KnownShapes } from './known-shapes.js'
 import { bellChannel } from './namespace.js'
@@ -283,17 +285,29 @@ export class RedisStore implements Store {
         ? await Promise.all([client.get(this.#shapesKey), this.#heldApart(client, digests)])
         : await this.#heldWithShapes(client, digests)
       this.#shapes.learn(shapesText)
+      if (shapesText === null && probed.length === 0) await this.#assertUnused(client)
       // Whoever learned of a new shape meanwhile, this check has not looked under it.
       if (!this.#shapes.hasOthersThan(probed)) return found
     }
   }
 
+  /** Throws where something was written and no shapes are told of: nobody knows where to look. */
+  async #assertUnused(client: RedisClient): Promise<void> {
+    const { home } = this.#partitions
+    if ((await client.exists(home.key('meta'))) === 0) return
+    // The first revocation of all may have come in between.
+    const shapesText = await client.get(home.key('shapes'))
+    if (shapesText !== null) return this.#shapes.learn(shapesText)
+    throw new RescindError(
+      'ERR_STORE_CORRUPT',
+      'Redis has lost the list of shapes in use: a node that knows it gives it back with what it knows',
+    )
+  }
+
   /** Shapes and records of one moment. */
   async #heldWithShapes(client: RedisClient, digests: readonly Digest[]): Promise<[string | null, Held[]]> {
-    const [shapes, ...records] = await client.mgetBuffer([
-      this.#shapesKey,
-      ...digests.map((digest) => this.#partitions.home.recordKey(digest)),
-    ])
+    const keys = [this.#shapesKey, ...digests.map((digest) => this.#partitions.home.recordKey(digest))]
+    const [shapes, ...records] = membersOf(await client.mgetBuffer(keys), keys.length)
     return [shapes?.toString() ?? null, heldOf(digests, records)]
   }
 
@@ -359,7 +373,7 @@ export class RedisStore implements Store {
 
 function heldOf(digests: readonly Digest[], records: readonly (Buffer | null)[]): Held[] {
   const found: Held[] = []
-  for (const [i, record] of records.entries()) {
+  for (const [i, record] of membersOf(records, digests.length).entries()) {
     const digest = digests[i] as Digest
     if (record !== null) found.push({ digest, ...parseRecord(record, digest) })
   }

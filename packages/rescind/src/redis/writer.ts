@@ -14,11 +14,12 @@ import {
 } from '../stores/store.js'
 import { writeAndWait } from './acknowledge.js'
 import type { ChangeReply, RedisClient, RedisConnection } from './connection.js'
+import { membersOf } from './failure.js'
 import { SHAPES_EXCEEDED_REPLY } from './lua.js'
 import type { Partition } from './partition.js'
 import type { Partitions } from './partitions.js'
 import { packDetails, packTarget, parseRecord } from './record.js'
-import { changeArguments, RESEED_BUSY } from './script.js'
+import { CHANGE_REPLY_LENGTH, changeArguments, RESEED_BUSY } from './script.js'
 
 export interface WriterOptions {
   readonly partitions: Partitions
@@ -58,7 +59,8 @@ export class Writer {
     const entry = { at, end: latestEnd(known), issuedBefore: at }
     const parameters = this.#changeParameters(OPERATION_RESTORE, target, now, entry)
     const reply = await this.run((client) => client.rescindChangeBuffer(...parameters))
-    return { changed: reply[0] === 1, restoredAt: stateOf(reply).restoredAt }
+    const { restoredAt } = stateOf(reply)
+    return { changed: reply[0] === 1, restoredAt }
   }
 
   async reseed(records: Buffer, options: ReseedOptions): Promise<number | undefined> {
@@ -160,6 +162,7 @@ export class Writer {
   }
 
   #storedAs({ digest }: ParsedTarget, reply: ChangeReply): Stored {
+    const state = stateOf(reply)
     const [, , epoch, segment, size, chain] = reply
     const position = {
       epoch: epoch.toString(),
@@ -168,11 +171,13 @@ export class Writer {
       chain: Number(chain),
     }
     const { partitions } = this.#options
-    return { state: stateOf(reply), position: partitions.format(partitions.of(digest), position) }
+    return { state, position: partitions.format(partitions.of(digest), position) }
   }
 }
 
-function stateOf([, record]: ChangeReply): State {
+/** Throws `ERR_STORE_CORRUPT` for what is no answer of the script. */
+function stateOf(reply: ChangeReply): State {
+  const [, record] = membersOf(reply, CHANGE_REPLY_LENGTH)
   return record === null ? EMPTY_STATE : parseRecord(record).state
 }
 

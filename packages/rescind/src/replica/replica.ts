@@ -6,12 +6,13 @@ import { randomUUID } from 'node:crypto'
 import { hostname } from 'node:os'
 import { type Digest, digestFromBytes, digestToBytes } from '../core/digest.js'
 import { DIGEST_WORDS, type KnownDigests, ProbeSet } from '../core/probe.js'
-import { OPERATION_RESTORE, OPERATION_REVOKE, RECORD_WORDS, wordsOf } from '../core/record.js'
+import { KIND_RESTORE, KIND_REVOKE, RECORD_WORDS, wordsOf } from '../core/record.js'
 import {
   type Entry,
   findDeadly,
   isSameEntry,
   latestEnd,
+  missingFrom,
   type Revocation,
   type State,
   toRevocation,
@@ -352,7 +353,7 @@ export class Replica {
       shapes,
       isWhole,
       now,
-      onGiven: (records) => this.#await(records),
+      onGiven: (records) => this.#await(records, log),
       signal: ended.signal,
       surroundings: this.#surroundings,
     })
@@ -377,15 +378,22 @@ export class Replica {
   }
 
   /** What was given back may be lost again before it is read. */
-  #await(records: Buffer): void {
+  #await(records: Buffer, log: Table): void {
     const words = wordsOf(records)
+    const now = Math.floor(this.#surroundings.now() / 1000)
     for (let at = 0; at < words.length; at += RECORD_WORDS) {
       const [end = 0, issuedBefore = 0, made = 0, kind = 0] = words.subarray(
         at + DIGEST_WORDS,
         at + RECORD_WORDS,
       )
       const entry = { at: made >>> 0, end: end >>> 0, issuedBefore: issuedBefore >>> 0 }
-      this.#awaited.add(words.slice(at, at + DIGEST_WORDS), entry, (kind & 0x0f) === OPERATION_RESTORE)
+      const isRestore = (kind & 0xff) === KIND_RESTORE
+      // It may have been read before the store's answer came.
+      const told = log.stateOf(words, at)
+      const isTold = isRestore
+        ? told.restoredAt >= entry.at
+        : missingFrom({ restoredAt: 0, entries: [entry] }, told, now).length === 0
+      if (!isTold) this.#awaited.add(words.slice(at, at + DIGEST_WORDS), entry, isRestore)
     }
   }
 
@@ -423,10 +431,10 @@ function includesShape(shapes: readonly Shape[], shape: Shape): boolean {
 function applyRecord(table: Table, words: Int32Array, at: number): boolean {
   const [ends, before, made] = [words[at + 4] as number, words[at + 5] as number, words[at + 6] as number]
   const kind = (words[at + 7] as number) & 0xff
-  switch (kind & 0x0f) {
-    case OPERATION_REVOKE:
+  switch (kind) {
+    case KIND_REVOKE:
       return table.revoke(words, at, ends >>> 0, before >>> 0, made >>> 0)
-    case OPERATION_RESTORE:
+    case KIND_RESTORE:
       table.restore(words, at, made >>> 0, ends >>> 0)
       return false
     default:

@@ -70,9 +70,8 @@ describe('shapes and segments', () => {
   })
 })
 
-/** Each is red until a node that knows no shapes does not believe that there are none. Then these become `it`. */
 describe('without shapes', () => {
-  it.fails.each<[string, () => Promise<unknown>]>([
+  it.each<[string, () => Promise<unknown>]>([
     ['that are gone', () => scene.redis.del(SHAPES)],
     [
       'that are a list, which MGET does not tell from nothing',
