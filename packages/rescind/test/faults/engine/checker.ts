@@ -17,8 +17,8 @@
  *
  * What is excused, and only from the harm to the mending, when the harm says that servers lose what they acknowledged:
  * `clear` on a node that cannot have known better, which is one without memory, or one that had not read the log since
- * the acknowledgement when the harm began, and did not write it; once it refused it, that is `forgot`. After the mending nothing is excused:
- * all nodes that knew it lived, so it has to be back.
+ * the acknowledgement when the harm began, and did not write it; once that one refused it, it is `forgot`. After the
+ * mending nothing is excused: all nodes that knew it lived, so it has to be back.
  */
 import type { CheckBegun, CheckDone, HistoryEvent, NodeBegun, WriteBegun, WriteDone } from './history.js'
 import { HarmRecord, type Loss } from './harm-record.js'
@@ -267,9 +267,9 @@ class Checker {
     }
     const refusal = target.refusals.get(event.node)
     if (refusal === undefined || refusal.event.at > event.startedAt || event.at >= refusal.endAt) return
-    // Without a memory it can only say what the servers say, who may lose what was never acknowledged.
+    // Without a memory it can only say what the servers say, who may lose it until the mending.
     const last = this.#harms.losses.at(-1)
-    if (!node.hasReplica && last !== undefined && refusal.event.at < last.healedAt) return
+    if (!node.hasReplica && last !== undefined && event.startedAt <= last.mendedAt) return
     const message = `${event.node} had refused it and said clear (${event.source})`
     this.#violate('forgot', event.target, message, [refusal.event, event])
   }
