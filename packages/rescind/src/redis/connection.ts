@@ -298,7 +298,9 @@ function makeClient(plan: RedisPlan, role: RedisRole): RedisClient {
         scripts,
         lazyConnect: true,
         enableOfflineQueue: false,
-        enableAutoPipelining: role === 'checks' || role === 'log',
+        // Of a pipeline of which a part was redirected ioredis sends all to the other server, ASKING: a key that has not
+        // moved yet is then answered "nothing there". And it follows no move when the parts disagree.
+        enableAutoPipelining: false,
         maxRedirections: 3,
         slotsRefreshTimeout: plan.connectTimeoutMs,
         clusterRetryStrategy: retryDelayMs,

@@ -41,7 +41,7 @@ import { liveRevocation, newest, placesOf, type Row, rowsOf, toChange, Walk } fr
 import { KnownShapes } from './known-shapes.js'
 import { bellChannel } from './namespace.js'
 import { NodeList } from './nodes.js'
-import type { Partition, Stretch } from './partition.js'
+import type { Stretch } from './partition.js'
 import { Partitions } from './partitions.js'
 import { parseRecord } from './record.js'
 import { Standing } from './standing.js'
@@ -311,18 +311,10 @@ export class RedisStore implements Store {
     return [shapes?.toString() ?? null, heldOf(digests, records)]
   }
 
+  /** Each by itself: of several keys in a slot that moves the cluster tells nothing until all have moved. */
   async #heldApart(client: RedisClient, digests: readonly Digest[]): Promise<Held[]> {
-    const groups = new Map<Partition, Digest[]>()
-    for (const digest of digests) {
-      const partition = this.#partitions.of(digest)
-      groups.set(partition, [...(groups.get(partition) ?? []), digest])
-    }
-    const found = await Promise.all(
-      [...groups].map(async ([partition, group]) =>
-        heldOf(group, await client.mgetBuffer(group.map((digest) => partition.recordKey(digest)))),
-      ),
-    )
-    return found.flat()
+    const keys = digests.map((digest) => this.#partitions.of(digest).recordKey(digest))
+    return heldOf(digests, await Promise.all(keys.map((key) => client.getBuffer(key))))
   }
 
   /** The shapes, and each partition's log from where it was left. */
