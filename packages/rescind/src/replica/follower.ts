@@ -71,6 +71,8 @@ const SOON_PAUSES = 1.5
 const BELL_PAUSE_MS = 100
 const RETRY_MS = 100
 const REREAD_PAUSE_MAX_MS = 2000
+/** For each millisecond that it takes to read all of the log, so many without: whoever reads again and again reads a fifth of the time. */
+const REREAD_REST = 4
 /** A node that had all of the log so recently knows what it has lost, but for what its own writers know. */
 const WHOLE_PERIODS = 8
 /** A gap that nobody can fill is met again and again. */
@@ -116,6 +118,8 @@ export class Follower {
   /** How often in a row the whole log had to be read again, and when last. */
   #rereads = 0
   #rereadAt = -Infinity
+  /** How long it took to read all of the log the last time, in milliseconds. */
+  #rereadMs = 0
   #announcedAt = -Infinity
   #announcing: Promise<void> | undefined
   #isSilent = false
@@ -236,7 +240,8 @@ export class Follower {
   async #round(): Promise<boolean> {
     const { surroundings } = this.#options
     const mark = this.#sink.awaited()
-    let sentAt = surroundings.monotonic()
+    const startedAt = surroundings.monotonic()
+    let sentAt = startedAt
     // Who has read the lost part may have given it back.
     if (this.#isTorn && sentAt - this.#tornRereadAt >= this.#tornRereadMs) {
       this.#tornRereadMs = Math.min(this.#tornRereadMs * 2, TORN_REREAD_MAX_MS)
@@ -282,6 +287,7 @@ export class Follower {
     }
     if (this.#isRereading) {
       this.#isRereading = false
+      this.#rereadMs = surroundings.monotonic() - startedAt
       this.#sink.complete(this.#isWhole)
     }
     // What it lacks nobody here can know: the records in the store are asked.
@@ -324,7 +330,9 @@ export class Follower {
       this.#beginAgain()
       this.#sink.tell({ type: 'reread', cause })
       // At once, and when that does not help, less and less often: all of the log is much to read.
-      return this.#rereads === 0 ? 0 : Math.min(RETRY_MS * 2 ** this.#rereads, REREAD_PAUSE_MAX_MS)
+      if (this.#rereads === 0) return 0
+      const restMs = Math.max(RETRY_MS, REREAD_REST * this.#rereadMs)
+      return Math.min(RETRY_MS * 2 ** this.#rereads, restMs, REREAD_PAUSE_MAX_MS)
     }
     if (this.#wasFresh) {
       this.#wasFresh = false
