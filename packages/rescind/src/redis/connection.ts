@@ -236,19 +236,9 @@ export class RedisConnection {
       settle()
       this.#events.publish({ type: 'lost', role })
     })
-    // A Sentinel that tells of a failover while the client asks for the primary ends ioredis for good, so it begins anew.
-    client.on('end', () => {
-      link.isSettled = true
-      settle()
-      if (!this.#closed) setTimeout(() => this.#begin(client), retryDelayMs(1))
-    })
-    this.#begin(client)
+    // The first attempt may fail; the client goes on trying by itself, and its events say so.
+    client.connect().catch(() => undefined)
     return link
-  }
-
-  /** An attempt may fail; the client goes on trying by itself, and its events say so. */
-  #begin(client: RedisClient): void {
-    if (!this.#closed) client.connect().catch(() => undefined)
   }
 }
 
@@ -324,8 +314,10 @@ function makeClient(plan: RedisPlan, role: RedisRole): RedisClient {
     ...own,
     sentinels: plan.sentinels.map(({ host, port }) => ({ host, port })),
     name: plan.name,
-    // A frozen primary is otherwise not left.
-    failoverDetector: true,
+    // Nobody needs the news of a failover: a frozen primary is left for its silence, a demoted one for its role. And the
+    // detector of ioredis drops the new connection once for each Sentinel that tells of it late, or, when told while it
+    // asks for the primary, ends for good.
+    failoverDetector: false,
     sentinelRetryStrategy: retryDelayMs,
     sentinelCommandTimeout: plan.connectTimeoutMs,
     ...(plan.sentinelUsername === undefined ? {} : { sentinelUsername: plan.sentinelUsername }),

@@ -4,13 +4,12 @@ import { join } from 'node:path'
 import { readFileSync } from 'node:fs'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { RescindError } from '../../src/errors.js'
-import { RedisConnection, type RedisRole } from '../../src/redis/connection.js'
+import { RedisConnection } from '../../src/redis/connection.js'
 import { openStore } from '../../src/open-store.js'
 import { freePort } from '../support/free-port.js'
 import { RedisCluster } from '../support/redis-cluster.js'
 import { RedisSentinelSet } from '../support/redis-sentinel.js'
 import { RedisServer } from '../support/redis-server.js'
-import { TcpProxy } from '../support/tcp-proxy.js'
 import { until } from '../support/until.js'
 
 const SECRET = 'canary-s3cret%&/'
@@ -140,35 +139,6 @@ describe('RedisConnection reaches', () => {
     } finally {
       await connection.close()
       await set.stop()
-    }
-  })
-
-  it('the new primary, when a Sentinel tells of it to sockets that just ask another time', async () => {
-    await using set = await RedisSentinelSet.start({ sentinels: 1 })
-    const sentinel = set.sentinelServers[0] as RedisServer
-    await using proxy = await TcpProxy.start({ to: sentinel })
-    const connection = new RedisConnection({
-      sentinels: [{ host: proxy.host, port: proxy.port }],
-      sentinelName: set.name,
-      connectTimeoutMs: 3000,
-    })
-    const roles = ['checks', 'writes', 'waits', 'log', 'bell'] as const
-    const greet = (role: RedisRole) => connection.run(role, 1000, (client) => client.ping())
-    try {
-      await Promise.all(roles.map(greet))
-      const listeners = async () =>
-        (await sentinel.command<string>('CLIENT', 'LIST')).split(' sub=1 ').length - 1
-      await until(async () => (await listeners()) === roles.length, { what: 'all to wait for news' })
-      // Most of the time until the failover is spent with questions, and the news of it comes as fast as ever.
-      proxy.toServer = { kind: 'delay', ms: 300 }
-      await set.failover()
-      await until(async () => (await listeners()) === 0, { what: 'all to have heard', timeoutMs: 10_000 })
-      proxy.heal()
-      for (const role of roles) {
-        await until(() => greet(role), { what: `${role} to be back`, timeoutMs: 10_000 })
-      }
-    } finally {
-      await connection.close()
     }
   })
 })

@@ -15,6 +15,14 @@ export function times(long: number, short: number): number {
   return isLong ? long : short
 }
 
+/**
+ * How long a recovery may take before its test fails. The short form runs on any machine beside anything else, and only
+ * its figure tells whether the promise holds.
+ */
+export function allowedMs(promisedMs: number): number {
+  return isLong ? promisedMs : 3 * promisedMs
+}
+
 type PartOf<Id extends PromiseId> = (typeof PROMISES)[Id][number]
 
 /** Tells the figure of a promise. The test fails by its own assertions. */
