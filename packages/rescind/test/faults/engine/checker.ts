@@ -299,7 +299,7 @@ class Checker {
       this.#violate('resurrected', event.target, message, [restored, event])
       return
     }
-    target.refuse(event, node.boundMs, isFresh)
+    target.refuse(event, node.boundMs, isFresh, this.#harms.isLossy(event.startedAt))
   }
 
   #compare(event: CheckDone): void {

@@ -73,10 +73,14 @@ export class TargetRecord {
     }
   }
 
-  /** A node refused it, which may still be what stood before a restore: for a bound, or while it is not fresh. */
-  refuse(event: CheckDone, boundMs: number, isFresh: boolean): void {
+  /**
+   * A node refused it, which may still be what stood before a restore: for a bound, while it is not fresh, or from a
+   * server that has lost the restore (`isLossy`).
+   */
+  refuse(event: CheckDone, boundMs: number, isFresh: boolean, isLossy: boolean): void {
     if (this.#isOpen() || this.#revokeBegunAt < this.#voidUntil) return
     if (event.startedAt <= this.#voidUntil + boundMs || (this.#voidUntil > -Infinity && !isFresh)) return
+    if (this.#voidUntil > -Infinity && isLossy && this.obligations.length === 0) return
     if (this.refusals.has(event.node)) return
     const ends = this.obligations.map(({ write }) => write.endAt)
     this.refusals.set(event.node, {
