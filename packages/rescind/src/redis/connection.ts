@@ -48,6 +48,10 @@ const RETRY_DELAY_MAX_MS = 500
 const SILENCE_MAX_MS = 1000
 const CLOSE_TIMEOUT_MS = 500
 
+/** The server is another one than it was, or will be; among Sentinels there may be a primary that has its replicas. */
+const NOT_NOW = /^(READONLY|LOADING|MASTERDOWN)/
+const NOT_THE_PRIMARY = /^(READONLY|LOADING|MASTERDOWN|NOREPLICAS)/
+
 /** One socket (or one per node, in a cluster) and what is known of it. */
 interface Link {
   readonly client: RedisClient
@@ -339,7 +343,8 @@ function clientOptions(plan: RedisPlan, role: RedisRole) {
     ),
     autoResendUnfulfilledCommands: false,
     maxRetriesPerRequest: 0,
-    reconnectOnError: (error: Error) => /^(READONLY|LOADING|MASTERDOWN)/.test(error.message),
+    reconnectOnError: (error: Error) =>
+      (plan.kind === 'sentinel' ? NOT_THE_PRIMARY : NOT_NOW).test(error.message),
     ...(plan.username === undefined ? {} : { username: plan.username }),
     ...(plan.password === undefined ? {} : { password: plan.password }),
     ...(plan.tls === undefined ? {} : { tls: definedOnly(plan.tls) }),

@@ -18,11 +18,14 @@ export interface StandingOptions {
 
 /** The answer of `INFO` is believed for so long: the lag in it counts whole seconds. */
 const ANSWER_LIFE_MS = 200
+/** How often a primary without its replicas is left, in case that there is another. */
+const LEAVE_PERIOD_MS = 1000
 
 export class Standing {
   readonly #connection: RedisConnection
   readonly #options: StandingOptions
   #mayAskRole = true
+  readonly #leftAt = new Map<RedisRole, number>()
   /** The answer that checks believe, and when it was asked for. A read of the log asks by itself. */
   #answer: { readonly askedAt: number; readonly promise: Promise<void> } | undefined
 
@@ -78,12 +81,22 @@ export class Standing {
         ({ state, lagSeconds }) => state === 'online' && lagSeconds <= lagMaxSeconds,
       )
       if (good.length < minReplicas) {
+        this.#lookForAnother(role)
         throw new RescindError(
           'ERR_STORE_REFUSED',
           `the primary has ${good.length} of ${minReplicas} replicas in good standing: it may have been cut off, and is not believed (RESCIND_MIN_REPLICAS)`,
         )
       }
     }
+  }
+
+  /** The Sentinels may know another primary, and this node may reach both. */
+  #lookForAnother(role: RedisRole): void {
+    const now = this.#options.surroundings.monotonic()
+    if (this.#connection.kind !== 'sentinel' || now - (this.#leftAt.get(role) ?? -Infinity) < LEAVE_PERIOD_MS)
+      return
+    this.#leftAt.set(role, now)
+    this.#connection.reconnect(role)
   }
 
   #refuse(role: RedisRole): never {

@@ -254,9 +254,13 @@ export class Follower {
     let page = await this.#store.readLog(this.#position, PAGE_BYTES)
     let found = false
     for (;;) {
-      // A gap is met when a read goes past it, and again and again while nothing stands behind it.
-      if (page.hasGap && page.position !== this.#position) {
-        this.#sink.tell({ type: 'gap' })
+      // Who was away may have missed what was said and lost meanwhile.
+      if (page.hasGap && !this.#isRereading && startedAt - this.#completeAt > this.#wholeMs) {
+        this.#isWhole = false
+      }
+      // Who knew all that was lost meets the gap again and again while nothing stands behind it.
+      if (page.hasGap && (!this.#isWhole || page.position !== this.#position)) {
+        if (!this.#isTorn) this.#sink.tell({ type: 'gap' })
         // The whole log tells what has to be given back; until that is done, the gap is no news.
         const isNews = !this.#isRereading && !this.#sink.isGivingBack()
         if (!isNews) this.#gapAt = sentAt

@@ -66,6 +66,8 @@ export async function reseed(options: ReseedOptions): Promise<number> {
   let isFirst = true
   for (const held of table.states()) {
     for (const entry of held.state.entries) end = Math.max(end, entry.end)
+    // A log that tells of nothing but restores has shapes, too: without them nobody would believe it.
+    if (held.keptUntil > now()) end = Math.max(end, held.keptUntil)
     if (linesMissing(held, log, now()).length > 0) batch.push(held)
     if (batch.length >= BATCH_STATES) {
       given += await give(isFirst ? options : { ...options, shapes: [] }, batch, { end, isLast: false, turn })

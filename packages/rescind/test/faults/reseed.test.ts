@@ -279,7 +279,34 @@ it('a segment of long ago that is lost is noticed by those who have read it, and
   const before = rereads()
   await sleep(1200)
   expect(rereads()).toBe(before)
+  // And when nobody is left who has read it, a node that comes new does not believe a log without its last segment.
+  await Promise.all(open.splice(0).map((manager) => manager.close()))
+  const last = await server.command<string>('HGET', 'rescind:{main.0}:meta', 'segment')
+  await server.command('DEL', `rescind:{main.0}:log:${last}`)
+  const late = node()
+  await expect(late.ready({ timeoutMs: 500 })).rejects.toMatchObject({ code: 'ERR_REPLICA_STALE' })
+  for (let n = 0; n < count; n += 1000) {
+    expect((await late.check({ iss: ISS, jti: `${n}`, iat: 1 })).status).toBe('revoked')
+  }
 }, 60_000)
+
+it('a Redis that gets back nothing but a restore is believed by nodes that come new', async () => {
+  const one = node()
+  await one.ready()
+  await one.revoke({ sub: 'alice' })
+  expect(await one.restore({ sub: 'alice' })).toBe(true)
+  await one.ready()
+  const events = eventsOf(one)
+  await server.command('FLUSHALL')
+  await until(() => events.some(({ type, entries }) => type === 'reseeded' && entries === 1), {
+    what: 'the mending',
+    timeoutMs: 5000,
+  })
+  expect((await node({ replica: false }).check({ sub: 'alice', iat: 1 })).status).toBe('clear')
+  const stranger = node()
+  await stranger.ready()
+  expect(stranger.checkNow({ sub: 'alice', iat: 1 })?.status).toBe('clear')
+})
 
 it('what is restored between the loss and its mending is not given back', async () => {
   const one = node({ isQuiet: true })
