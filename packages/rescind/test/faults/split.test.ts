@@ -164,7 +164,7 @@ describe(namedBy('a network that is split', able), () => {
         // `harm` waits for the writes: there are no local clients to be counted.
         writesPerRound: 0,
         // The primary answers on, whom nobody should believe for long.
-        kind: (round) => ({ loses: true, silences: cutOff[round] ?? [] }),
+        kind: (round) => ({ loses: true, losesAfterHealing: true, silences: cutOff[round] ?? [] }),
         limits: { harmMs: BELIEVED_MS },
         harm: (round) => harm(round, cutOff[round.round] ?? []),
         hold,

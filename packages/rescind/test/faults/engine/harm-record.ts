@@ -52,13 +52,17 @@ export class HarmRecord {
         for (const silence of this.#silences) silence.until = Math.min(silence.until, at)
         break
       case 'healed':
-        if (last !== undefined) last.healedAt = Math.min(last.healedAt, at)
+        if (last !== undefined && this.#harm?.losesAfterHealing !== true)
+          last.healedAt = Math.min(last.healedAt, at)
         break
       case 'recovered':
         this.#peaceFrom = at
         break
       case 'mended':
-        if (last !== undefined) last.mendedAt = Math.min(last.mendedAt, at)
+        if (last !== undefined) {
+          last.healedAt = Math.min(last.healedAt, at)
+          last.mendedAt = Math.min(last.mendedAt, at)
+        }
         this.#measure(at)
         break
       case 'roll':

@@ -97,6 +97,8 @@ export interface HarmKind {
   readonly loses: boolean
   /** No server answers these nodes from `harmed` to `healing`: all of them, or those named. */
   readonly silences: boolean | readonly string[]
+  /** Sentinels may change the primary once more after the healing, and so lose what was written since. */
+  readonly losesAfterHealing?: boolean
 }
 
 export type HistoryEvent = NodeBegun | WriteBegun | WriteDone | WriteFailed | CheckBegun | CheckDone | Phase
