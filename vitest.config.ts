@@ -6,26 +6,74 @@ import { defineConfig, type Plugin } from 'vitest/config'
 import { ClosingLine } from './packages/rescind/test/support/closing-line.js'
 
 const NEST_11_TESTS = 'packages/rescind/test/adapters/legacy/nest-11.test.ts'
+/** Of hostile input only what waits for a server: the rest measures the time of the processor, which others do not take. */
+const TIMED_TESTS = [
+  'packages/rescind/test/faults/*.test.ts',
+  'packages/rescind/test/hostile/{keys,replies,written-over}.test.ts',
+  'packages/rescind/test/live/{end-with-token,live-tokens}.test.ts',
+  'packages/rescind/test/redis/ack.test.ts',
+  'packages/rescind/test/support/split-sentinel.test.ts',
+]
+/** Run only when they are asked for. */
+const TOOLS =
+  process.env['RESCIND_SCREENSHOTS'] === '1' ? [] : ['packages/server/test/ui/screenshots.test.ts']
 const nest11 = createRequire(new URL('fixtures/nest-11/package.json', import.meta.url))
 
 export default defineConfig({
   plugins: [decorators()],
   test: {
     reporters: ['default', new ClosingLine()],
+    globalSetup: ['packages/rescind/test/support/global-setup.ts'],
     setupFiles: ['packages/rescind/test/support/canary-setup.ts'],
     testTimeout: 30_000,
     hookTimeout: 60_000,
     projects: [
       {
         extends: true,
+        // What measures time, with the machine to itself: after all others, whatever the number of its group.
         test: {
-          name: 'all',
+          name: 'timed',
+          include: TIMED_TESTS,
+          maxWorkers: 1,
+          sequence: { groupOrder: 0 },
+        },
+      },
+      {
+        extends: true,
+        test: {
+          name: 'library',
           include: [
-            'packages/*/test/**/*.test.ts',
+            'packages/rescind/test/**/*.test.ts',
             'examples/*/test/**/*.test.ts',
-            'bench/test/**/*.test.ts',
+            'docs/.vitepress/test/*.test.ts',
           ],
-          exclude: ['**/node_modules/**', NEST_11_TESTS],
+          exclude: ['**/node_modules/**', NEST_11_TESTS, ...TIMED_TESTS],
+          maxWorkers: 2,
+          sequence: { groupOrder: 1 },
+        },
+      },
+      {
+        extends: true,
+        test: {
+          name: 'service',
+          include: [
+            'packages/{server,dashboard}/test/**/*.test.ts',
+            'bench/test/**/*.test.ts',
+            'examples/test/*.test.ts',
+          ],
+          exclude: ['**/node_modules/**', ...TOOLS],
+          maxWorkers: 2,
+          sequence: { groupOrder: 1 },
+        },
+      },
+      {
+        extends: true,
+        // What is packed and installed, as strangers do.
+        test: {
+          name: 'packages',
+          include: ['scripts/test/*.test.ts'],
+          maxWorkers: 2,
+          sequence: { groupOrder: 1 },
         },
       },
       {
@@ -37,7 +85,7 @@ export default defineConfig({
             replacement: nest11.resolve(`@nestjs/${name}`),
           })),
         },
-        test: { name: 'nest-11', include: [NEST_11_TESTS] },
+        test: { name: 'nest-11', include: [NEST_11_TESTS], maxWorkers: 2, sequence: { groupOrder: 1 } },
       },
     ],
   },

@@ -72,7 +72,7 @@ function runTests({ long, json, names }: Command, figuresPath: string): Promise<
   const files = names.length === 0 ? [`${FOLDER}/`] : names.map((name) => `${FOLDER}/${name}${SUFFIX}`)
   const child = spawn(
     process.execPath,
-    [vitest, 'run', ...files, '--project', 'all', '--no-file-parallelism'],
+    [vitest, 'run', ...files, '--project', 'timed', '--no-file-parallelism'],
     {
       cwd: ROOT,
       stdio: ['ignore', json ? 2 : 1, 2],

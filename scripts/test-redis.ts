@@ -5,7 +5,10 @@
 import { spawnSync } from 'node:child_process'
 import { redisRelease, RELEASES } from './redis-release.js'
 
-const TESTS = ['redis', 'stores', 'replica', 'faults/reseed', 'faults/staleness', 'receipts', 'token-manager']
+const TESTS = [
+  ...['redis', 'stores', 'replica', 'receipts', 'token-manager'],
+  ...['faults/reseed', 'faults/lost-segment', 'faults/staleness'],
+]
 
 const wanted = process.argv.slice(2)
 const unknown = wanted.filter((name) => !RELEASES.some((release) => release.name === name))
@@ -20,10 +23,14 @@ for (const release of RELEASES.filter(({ name }) => wanted.length === 0 || wante
   const REDIS_SERVER_BIN = await redisRelease(release)
   console.log(`\n${release.name}: ${spawnSync(REDIS_SERVER_BIN, ['--version']).stdout.toString().trim()}`)
   const paths = TESTS.map((name) => `packages/rescind/test/${name}`)
-  const { status } = spawnSync('npx', ['vitest', 'run', '--project', 'all', ...paths], {
-    stdio: 'inherit',
-    env: { ...process.env, REDIS_SERVER_BIN },
-  })
+  const { status } = spawnSync(
+    'npx',
+    ['vitest', 'run', '--project', 'timed', '--project', 'library', ...paths],
+    {
+      stdio: 'inherit',
+      env: { ...process.env, REDIS_SERVER_BIN },
+    },
+  )
   if (status !== 0) failed.push(release.name)
 }
 if (failed.length > 0) console.error(`\nFailed on: ${failed.join(', ')}`)

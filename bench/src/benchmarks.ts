@@ -7,5 +7,15 @@ import { gate } from './benchmarks/gate.js'
 import { http } from './benchmarks/http.js'
 import { memory } from './benchmarks/memory.js'
 import { propagation } from './benchmarks/propagation.js'
+import { service } from './benchmarks/service.js'
 
-export const BENCHMARKS: readonly Benchmark[] = [check, gate, http, propagation, bootstrap, fanout, memory]
+export const BENCHMARKS: readonly Benchmark[] = [
+  check,
+  gate,
+  http,
+  service,
+  propagation,
+  bootstrap,
+  fanout,
+  memory,
+]

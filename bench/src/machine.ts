@@ -29,6 +29,8 @@ const LIBRARIES = [
   'fast-jwt',
   'express',
   'fastify',
+  '@hono/node-server',
+  'oidc-provider',
   'autocannon',
   'pg',
 ]

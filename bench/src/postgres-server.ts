@@ -10,7 +10,8 @@ import { delimiter, dirname, join } from 'node:path'
 import { promisify } from 'node:util'
 import pg from 'pg'
 import { freePort } from '../../packages/rescind/test/support/free-port.js'
-import { spawnLeashed, whenThisProcessEnds } from '../../packages/rescind/test/support/leash.js'
+import { whenThisProcessEnds } from '../../packages/rescind/test/support/leash.js'
+import { holdUntilEnded } from '../../packages/rescind/test/support/liveness.js'
 import { until } from '../../packages/rescind/test/support/until.js'
 import type { Scope } from './scope.js'
 
@@ -19,6 +20,7 @@ const execute = promisify(execFile)
 const DEBIAN_DIR = '/usr/lib/postgresql'
 const START_TIMEOUT_MS = 20_000
 const STOP_TIMEOUT_MS = 5000
+const EXIT_TIMEOUT_MS = 2000
 const USER = 'bench'
 /** Nothing here must survive a crash, and it must leave nothing behind: no shared memory in /dev/shm. */
 const SETTINGS = {
@@ -130,7 +132,7 @@ async function unprivilegedAccount(): Promise<Account> {
 }
 
 async function runToEnd(command: string, args: string[], options: HowToRun): Promise<void> {
-  const child = spawnLeashed(command, args, { ...options, stdio: ['ignore', 'ignore', 'pipe'] })
+  const child = spawnTied(command, args, options)
   let errors = ''
   child.stderr?.setEncoding('utf8').on('data', (text: string) => (errors += text))
   await new Promise<void>((resolve, reject) => {
@@ -151,7 +153,11 @@ function spawnTied(command: string, args: string[], options: HowToRun): ChildPro
   const line = [...(isTiable ? ['setpriv', '--pdeathsig', 'QUIT'] : []), command, ...args]
   const child = spawn(line[0] as string, line.slice(1), { ...options, stdio: ['ignore', 'ignore', 'pipe'] })
   child.on('error', () => undefined)
-  const callOff = whenThisProcessEnds(() => child.kill('SIGQUIT'))
+  const callOff = whenThisProcessEnds(() => {
+    child.kill('SIGQUIT')
+    // It tidies its folder while it ends, and the folder goes next.
+    if (child.pid !== undefined) holdUntilEnded(child.pid, EXIT_TIMEOUT_MS)
+  })
   child.once('exit', callOff)
   return child
 }

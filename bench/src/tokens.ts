@@ -13,7 +13,7 @@ import {
 export const ISSUER = 'https://login.example.com/realms/shop'
 export const AUDIENCE = 'https://api.example.com'
 const LIFETIME_SECONDS = 1800
-const KEY_ID = 'key-2026-01'
+export const KEY_ID = 'key-2026-01'
 const RSA_BITS = 2048
 const SECRET_BYTES = 32
 

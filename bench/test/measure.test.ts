@@ -1,6 +1,7 @@
 import { describe, expect, test } from 'vitest'
 import type { Measured } from '../src/benchmark.js'
 import { measureInTurn, type Result, type Skipped } from '../src/measure.js'
+import { toText } from '../src/report.js'
 
 const lower = { better: 'lower', comparisons: [['peer', 'ours']] } as const
 
@@ -31,6 +32,25 @@ async function run(
   expect(told).toEqual(outcome.skipped)
   return outcome
 }
+
+test('a table has a line for each system, and the ratios below it', async () => {
+  const outcome = await run([fake('ours', [3, 1, 2]), fake('peer', [10, 8, 50])], 3)
+  const machine = {
+    ...{ cpu: 'one', cores: 2, memoryGiB: 4, system: 'Linux', node: 'v22', versions: {}, loadBefore: 0 },
+  }
+  const report = {
+    ...outcome,
+    name: 'memory',
+    unit: 'bytes per revocation',
+    rounds: 3,
+    quick: false,
+    machine,
+  }
+  const text = toText(report)
+  expect(text).toMatch(/^memory: bytes per revocation, median of 3 rounds\n/)
+  expect(text).toMatch(/^ours +2/m)
+  expect(text).toMatch(/^peer\/ours +5/m)
+})
 
 describe('measureInTurn', () => {
   test('opens all, warms each up, then measures in an order that rotates', async () => {

@@ -65,8 +65,9 @@ function serverSystem(
     if (process === undefined) throw new Error('the server was not opened')
     return process
   }
+  const requests = tokens.map((token) => ({ headers: { authorization: `Bearer ${token}` } }))
   const ask = (durationMs: number) =>
-    loader.call('run', { url, tokens, connections: CONNECTIONS, durationMs })
+    loader.call('run', { url, requests, connections: CONNECTIONS, durationMs })
   return {
     system,
     open: async () => {

@@ -7,8 +7,8 @@ import { Gate, hasCode, JwtVerifier, RescindError, type Store, TokenManager } fr
 import { requireToken } from 'rescind/express'
 import type { Keys } from './keys.js'
 
-const ISSUER = 'https://example-api.invalid'
-const AUDIENCE = 'https://example-api.invalid/api'
+export const ISSUER = 'https://example-api.invalid'
+export const AUDIENCE = 'https://example-api.invalid/api'
 const CLIENT_ID = 'example'
 /** Tokens live for this long, in seconds. */
 const TOKEN_LIFE_SECONDS = 900

@@ -6,6 +6,8 @@ import { type CryptoKey, exportJWK, generateKeyPair, importJWK, type JWK } from 
 export interface Keys {
   readonly publicKey: CryptoKey
   readonly privateKey: CryptoKey
+  /** The public one as others are told it (RFC 7517). */
+  readonly publicJwk: JWK
 }
 
 const ALGORITHM = 'ES256'
@@ -14,7 +16,10 @@ const KEY_FILE = 'example-signing-key.json'
 
 /** With the folder, a restart forgets neither who is logged in nor who is logged out. */
 export async function makeKeys(folder?: string): Promise<Keys> {
-  if (folder === undefined) return generateKeyPair(ALGORITHM)
+  if (folder === undefined) {
+    const { publicKey, privateKey } = await generateKeyPair(ALGORITHM)
+    return { publicKey, privateKey, publicJwk: await exportJWK(publicKey) }
+  }
   const path = join(folder, KEY_FILE)
   await mkdir(folder, { recursive: true, mode: 0o700 })
   await keep(path)
@@ -24,7 +29,7 @@ export async function makeKeys(folder?: string): Promise<Keys> {
     importJWK(publicJwk, ALGORITHM),
     importJWK(jwk, ALGORITHM),
   ])
-  return { publicKey: publicKey as CryptoKey, privateKey: privateKey as CryptoKey }
+  return { publicKey: publicKey as CryptoKey, privateKey: privateKey as CryptoKey, publicJwk }
 }
 
 /** Makes a key where there is none. */

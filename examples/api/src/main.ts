@@ -1,11 +1,15 @@
 /**
- * Starts the example API on the embedded store, in the folder `.rescind` or what `RESCIND_DATA_DIR` names, or on Redis
- * where `REDIS_URL` (or another `REDIS_…`) is set. `RESCIND_STORE=memory` keeps nothing.
+ * Starts the example API and the service beside it, on one store: embedded, in the folder `.rescind` or what
+ * `RESCIND_DATA_DIR` names, or on Redis where `REDIS_URL` (or another `REDIS_…`) is set. `RESCIND_STORE=memory` keeps
+ * nothing. What the service revokes, the API refuses.
  */
+import { existsSync, readFileSync } from 'node:fs'
 import type { AddressInfo } from 'node:net'
+import { join } from 'node:path'
+import { parseConfig, Service } from '@rescind/server'
 import { openStore, RescindError, type Store } from 'rescind'
-import { makeApp } from './app.js'
-import { makeKeys } from './keys.js'
+import { AUDIENCE, ISSUER, makeApp } from './app.js'
+import { type Keys, makeKeys } from './keys.js'
 
 const PORT_NORMAL = 3000
 const STOP_TIMEOUT_MS = 3000
@@ -32,7 +36,8 @@ async function main(env: NodeJS.ProcessEnv): Promise<void> {
       `Redis is set, but cannot be used: ${error instanceof Error ? error.message : 'no answer'}`,
     )
   })
-  const { app } = await makeApp(store, env, await makeKeys(store.kind === 'lmdb' ? folder : undefined))
+  const keys = await makeKeys(store.kind === 'lmdb' ? folder : undefined)
+  const { app } = await makeApp(store, env, keys)
   const server = app.listen(port)
   await new Promise<void>((resolve, reject) => {
     server.once('listening', resolve)
@@ -50,15 +55,41 @@ async function main(env: NodeJS.ProcessEnv): Promise<void> {
     await store.close()
     throw error
   })
-  printHelp((server.address() as AddressInfo).port, store, folder)
+  const service = await startService(store, env, keys, folder).catch(async (error: unknown) => {
+    server.close()
+    await store.close()
+    throw error
+  })
+  printHelp((server.address() as AddressInfo).port, service, folder)
 
   const stop = () => {
     setTimeout(() => process.exit(1), STOP_TIMEOUT_MS).unref()
-    server.close(() => void store.close())
+    // It closes the store, when the API has answered all.
+    server.close(() => void service.stop())
     server.closeIdleConnections()
   }
   process.once('SIGINT', stop)
   process.once('SIGTERM', stop)
+}
+
+/** The service knows the API as an issuer, by its public key. */
+function startService(
+  store: Store,
+  env: NodeJS.ProcessEnv,
+  { publicJwk }: Keys,
+  folder: string | undefined,
+): Promise<Service> {
+  const issuer = {
+    issuer: ISSUER,
+    audience: AUDIENCE,
+    algorithms: ['ES256' as const],
+    jwks: { keys: [{ ...publicJwk }] },
+  }
+  const config = parseConfig(
+    { issuers: [issuer], log: { level: 'warn' }, ...(folder === undefined ? {} : { dataDir: folder }) },
+    { env },
+  )
+  return Service.start({ config, env, store })
 }
 
 function portOf(env: NodeJS.ProcessEnv): number {
@@ -69,8 +100,10 @@ function portOf(env: NodeJS.ProcessEnv): number {
   return Number(text)
 }
 
-function printHelp(port: number, store: Store, folder: string | undefined): void {
+function printHelp(port: number, service: Service, folder: string | undefined): void {
   const url = `http://localhost:${port}`
+  const { store } = service.parts
+  const key = keyOf(service, folder)
   const where = store.kind === 'lmdb' ? (folder ?? 'the folder that RESCIND_DATA_DIR_FILE names') : 'memory'
   const kept =
     store.kind === 'redis' ? 'on Redis' : `on the embedded store in ${where} (set REDIS_URL for Redis)`
@@ -85,5 +118,32 @@ Log in, use the token, log out, and see it refused:
 
 Log a person out everywhere:  curl -i -X POST ${url}/logout-everywhere -H "authorization: Bearer $TOKEN"
 Health, open to all:          curl -i ${url}/healthz
+
+The service, for every other language and for gateways, listens on ${service.url}. Stop a person by it, and see the API
+refuse every token of theirs:
+
+  TOKEN=$(curl -s -X POST ${url}/login -H 'content-type: application/json' -d '{"user":"alice"}' | node -pe 'JSON.parse(fs.readFileSync(0)).access_token')
+  ${keyLine(service, folder)}
+  curl -i ${service.url}/api/v1/revocations -H "authorization: Bearer $KEY" -H 'content-type: application/json' -d '{"target":{"sub":"alice"},"reason":"stolen phone","ack":"everywhere"}'
+  curl -i ${url}/me -H "authorization: Bearer $TOKEN"
+
+The same in a browser: ${service.url}/ui${key === undefined ? '' : `, with the key ${key}`}
 `)
+}
+
+/** The line of a shell that knows the key of the admin. */
+function keyLine({ firstAdmin, parts }: Service, folder: string | undefined): string {
+  if (firstAdmin !== undefined && firstAdmin.path === undefined) return `KEY=${firstAdmin.key}`
+  return `KEY=$(cat ${firstAdmin?.path ?? keyPath(parts.config.dataDir, folder)})`
+}
+
+/** An example prints it; a service tells only where it stands. */
+function keyOf({ firstAdmin, parts }: Service, folder: string | undefined): string | undefined {
+  if (firstAdmin !== undefined) return firstAdmin.key
+  const path = keyPath(parts.config.dataDir, folder)
+  return existsSync(path) ? readFileSync(path, 'utf8').trim() : undefined
+}
+
+function keyPath(dataDir: string, folder: string | undefined): string {
+  return join(folder ?? dataDir, 'admin-key')
 }

@@ -27,7 +27,7 @@ interface Started {
 }
 
 function launch(env: Record<string, string>) {
-  const { REDIS_URL: _, PORT: __, ...inherited } = process.env
+  const { REDIS_URL: _, PORT: __, RESCIND_PORT: ___, ...inherited } = process.env
   const child = spawn(process.execPath, ['--import', 'tsx', MAIN], {
     env: { ...inherited, RESCIND_DATA_DIR: folder, ...env },
   })
@@ -40,7 +40,7 @@ function launch(env: Record<string, string>) {
 }
 
 async function start(env: Record<string, string> = {}): Promise<Started> {
-  const { child, output } = launch({ PORT: '0', ...env })
+  const { child, output } = launch({ PORT: '0', RESCIND_PORT: '0', ...env })
   const url = await until(() => /listening on (http:\S+)/.exec(output())?.[1], {
     what: 'the address',
     timeoutMs: 20_000,
@@ -72,16 +72,25 @@ describe.each(['the embedded store', 'Redis'])('the example API on %s', (kind) =
       // The printed lines, in a shell.
       const lines = output()
         .split('\n')
-        .filter((line) => /^ {2}(TOKEN=|curl )/.test(line))
-      expect(lines).toHaveLength(4)
+        .filter((line) => /^ {2}(TOKEN=|KEY=|curl )/.test(line))
+      expect(lines).toHaveLength(8)
       const { stdout } = await run('sh', ['-c', lines.join('\n').replaceAll('curl -i', 'curl -s -i')], {
         timeout: 20_000,
       })
       expect([...stdout.matchAll(/HTTP\/1\.1 (\d+)/g)].map(([, status]) => status)).toEqual([
-        '200',
-        '204',
-        '401',
+        ...['200', '204', '401'],
+        // The last token was good until the service had revoked it.
+        ...['200', '401'],
       ])
+      expect(stdout).toContain('"reason":"stolen phone"')
+      const [, page, key] = /in a browser: (\S+), with the key (rsk_\S+)/.exec(output()) ?? []
+      const signIn = {
+        method: 'POST',
+        headers: { 'content-type': 'application/json', 'x-rescind-ui': '1' },
+        body: JSON.stringify({ key }),
+      }
+      expect((await fetch(`${page}/`)).status).toBe(200)
+      expect((await fetch(`${page}/session`, signIn)).status).toBeLessThan(300)
       expect(stdout).toContain('"user":"alice"')
       expect(stdout).toMatch(/^www-authenticate: Bearer realm="example-api", error="invalid_token"/im)
       expect(stdout).toContain('"code":"token_revoked"')
@@ -163,7 +172,7 @@ describe('the example API ends with one clear line and a failure', () => {
       /^The configuration cannot be used:\n- RESCIND_TTL must be one of: token, fixed\n$/,
     ],
   ])('when it is given %s', async (_, env, line) => {
-    const { ended, output } = launch({ PORT: '0', ...env })
+    const { ended, output } = launch({ PORT: '0', RESCIND_PORT: '0', ...env })
     expect(await ended).toBe(1)
     expect(output()).toMatch(line)
     expect(output()).not.toContain('canary')

@@ -9,7 +9,7 @@ import { freePort } from '../../../packages/rescind/test/support/free-port.js'
 import { RedisServer } from '../../../packages/rescind/test/support/redis-server.js'
 import { until } from '../../../packages/rescind/test/support/until.js'
 
-const MAIN = join(import.meta.dirname, '../src/main.ts')
+const START = join(import.meta.dirname, '../../start.ts')
 const children: ChildProcess[] = []
 afterEach(() => {
   for (const child of children.splice(0)) child.kill('SIGKILL')
@@ -17,7 +17,7 @@ afterEach(() => {
 
 function launch(env: Record<string, string>) {
   const { REDIS_URL: _, PORT: __, ...inherited } = process.env
-  const child = spawn(process.execPath, ['--import', 'tsx', MAIN], { env: { ...inherited, ...env } })
+  const child = spawn(process.execPath, ['--import', 'tsx', START, 'chat'], { env: { ...inherited, ...env } })
   children.push(child)
   let output = ''
   for (const stream of [child.stdout, child.stderr])

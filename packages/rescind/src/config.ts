@@ -6,10 +6,13 @@
 import { closeSync, constants, fstatSync, openSync, readFileSync } from 'node:fs'
 import { RescindError } from './errors.js'
 
+/** Environment variables, such as `process.env`. */
 export type Environment = Readonly<Record<string, string | undefined>>
 
 /** A secret or certificate file larger than this is a mistake. */
 const FILE_BYTES_MAX = 1024 * 1024
+/** Of a name that nobody knows so many characters are told. */
+const NAME_SHOWN_MAX = 40
 
 export class EnvironmentReader {
   readonly problems: string[] = []
@@ -97,6 +100,26 @@ function readSmallFile(path: string): string {
   } finally {
     closeSync(file)
   }
+}
+
+/** The options that nobody knows: a program in JavaScript that misspells one would go without it, in silence. */
+export function unknownOptions(options: object, known: Readonly<Record<string, unknown>>): string[] {
+  return Object.keys(options)
+    .filter((name) => !Object.hasOwn(known, name))
+    .map((name) => `"${name.slice(0, NAME_SHOWN_MAX)}" is not an option`)
+}
+
+/** What is wrong with the numbers among options: each that is given must be a whole number of its range. */
+export function numberProblems(
+  options: object,
+  ranges: Readonly<Record<string, { readonly min: number; readonly max: number }>>,
+): string[] {
+  const values: Readonly<Record<string, unknown>> = { ...options }
+  return Object.entries(ranges).flatMap(([name, { min, max }]) => {
+    const value = values[name]
+    const isFine = Number.isInteger(value) && (value as number) >= min && (value as number) <= max
+    return value === undefined || isFine ? [] : [`${name} must be a whole number from ${min} to ${max}`]
+  })
 }
 
 /** One error for all problems of a configuration; nothing when there are none. */

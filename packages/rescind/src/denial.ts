@@ -25,6 +25,7 @@ export interface ProblemBody {
   readonly code: DenialCode
 }
 
+/** A request that must not pass, as data: everything that an answer needs (RFC 6750 §3, RFC 9457). */
 export interface Denial {
   readonly code: DenialCode
   readonly status: 400 | 401 | 403 | 503

@@ -65,3 +65,15 @@ export class RescindError extends Error {
 export function hasCode(error: unknown, code: ErrorCode): error is RescindError {
   return error instanceof RescindError && error.code === code
 }
+
+const PASSING: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
+  'ERR_STORE_UNAVAILABLE',
+  'ERR_STORE_TIMEOUT',
+  'ERR_STORE_OVERLOADED',
+  'ERR_STORE_REFUSED',
+])
+
+/** True for failures of a store that pass by themselves: whoever can wait tries again. */
+export function isPassing(error: unknown): error is RescindError {
+  return error instanceof RescindError && PASSING.has(error.code)
+}

@@ -20,11 +20,16 @@ export class EventStream<T> {
   subscribe(
     options: { signal?: AbortSignal | undefined; bufferMax?: number } = {},
   ): AsyncIterableIterator<T> {
-    const reader = new Reader<T>(options.bufferMax ?? 1000, () => this.#readers.delete(reader))
-    if (this.#ended || options.signal?.aborted === true) reader.end()
+    const { signal, bufferMax = 1000 } = options
+    const onAbort = () => reader.end()
+    const reader = new Reader<T>(bufferMax, () => {
+      this.#readers.delete(reader)
+      signal?.removeEventListener('abort', onAbort)
+    })
+    if (this.#ended || signal?.aborted === true) reader.end()
     else {
       this.#readers.add(reader)
-      options.signal?.addEventListener('abort', () => reader.end(), { once: true })
+      signal?.addEventListener('abort', onAbort)
     }
     return reader
   }

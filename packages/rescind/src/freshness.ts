@@ -6,10 +6,17 @@
 /** How a check was decided. */
 export type Freshness = 'fresh' | 'strict' | 'store' | 'stale' | 'open' | 'closed'
 
+/**
+ * How fresh an answer must be, and what becomes of a check that nobody can answer; for a gate, or for one
+ * route.
+ */
 export interface FreshnessPolicy {
   /** `replica` (default): from memory while that is fresh, otherwise from the store. `strict`: always the store. */
   readonly consistency?: 'replica' | 'strict' | undefined
-  /** How old an answer from memory may be, in milliseconds. Default: the setting of the manager. */
+  /**
+   * How old an answer from memory may be, in milliseconds. Default: the setting of the manager. `Infinity`: any age; a
+   * replica that has never read the log, or cannot trust what it read, has none.
+   */
   readonly stalenessMaxMs?: number | undefined
   /**
    * What becomes of a genuine token when neither memory nor the store can tell. `closed` (default): 503. `stale`:

@@ -10,20 +10,20 @@ import { own } from './core/target.js'
 import { throwProblems } from './config.js'
 import { type Denial, type DenialCode, type DenialContext, makeDenial } from './denial.js'
 import { hasCode, RescindError } from './errors.js'
-import { expOf, type LiveEnd } from './live-tokens.js'
-import {
-  type Freshness,
-  freshnessProblems,
-  type FreshnessPlan,
-  type FreshnessPolicy,
-  planFreshness,
-  wrongFreshnessOption,
-} from './freshness.js'
+import type { LiveEnd } from './live-tokens.js'
+import { type Freshness, freshnessProblems, type FreshnessPolicy } from './freshness.js'
+import { isOneOf, type Plan, planPolicy, type Policy } from './policy.js'
+import { ageProblem, endOfToken, expOf } from './token-life.js'
 import type { TokenManager } from './token-manager.js'
 import { TokenCache, type TokenCacheOptions } from './token/cache.js'
-import { readCredentials, type RequestHead, type TokenSource } from './token/credentials.js'
-import { type InvalidTokenCode, VerifiedToken, type Verifier } from './token/verifier.js'
+import { readCredentials, type RequestHead } from './token/credentials.js'
+import type { InvalidTokenCode, VerifiedToken, Verifier } from './token/verifier.js'
+import { Auth, type Verdict } from './verdict.js'
 
+export type { Policy } from './policy.js'
+export { Auth, type Verdict } from './verdict.js'
+
+/** What a gate is made of, and the policy of routes that say nothing else. */
 export interface GateOptions extends FreshnessPolicy {
   /** Looks up revocations; its verifier is the gate's. */
   readonly manager: TokenManager
@@ -39,49 +39,14 @@ export interface GateOptions extends FreshnessPolicy {
   readonly cache?: GateCacheOptions | false | undefined
 }
 
+/** Bounds of the memory of tokens that were verified. */
 export interface GateCacheOptions extends TokenCacheOptions {
   /** A token is verified again after so many seconds. Default 300; never past its `exp`, nor after keys changed. */
   readonly maxAgeSeconds?: number | undefined
 }
 
-/** What a route asks for. */
-export interface Policy extends FreshnessPolicy {
-  /** Scopes that the token must have, all of them: a list, or text with spaces. Default: none. */
-  readonly scope?: string | readonly string[] | undefined
-  /** Where tokens are taken from. Default: only the `Authorization` header. */
-  readonly tokenFrom?: readonly TokenSource[] | undefined
-}
-
-/**
- * What an allowed request carries: the verified token with its claims and scopes. Requests with the same token
- * share it, so it is frozen.
- */
-export class Auth<C extends Claims = Claims> extends VerifiedToken {
-  declare readonly claims: C
-  readonly scopes: readonly string[]
-
-  constructor(token: VerifiedToken) {
-    super(token.claims, '', token.target)
-    this.scopes = Object.freeze(scopesOf(token.claims))
-  }
-}
-
-export type Verdict =
-  | { readonly allowed: true; readonly auth: Auth; readonly headers: Readonly<Record<string, string>> }
-  | { readonly allowed: false; readonly denial: Denial; readonly cause?: RescindError }
-
-/** A policy that was checked, with what the gate's own options add. */
-interface Plan extends FreshnessPlan {
-  readonly scopes: readonly string[]
-  readonly sources: readonly TokenSource[]
-  readonly isHeaderOnly: boolean
-}
-
 type Allowed = Verdict & { allowed: true }
 
-const HEADER_ONLY: readonly TokenSource[] = ['header']
-const SOURCES: readonly TokenSource[] = ['header', 'form', 'query']
-const POLICY_OPTIONS = ['scope', 'tokenFrom', 'consistency', 'stalenessMaxMs', 'onUnknown', 'staleMaxSeconds']
 const NO_POLICY: Policy = {}
 const NO_HEADERS = {}
 /** RFC 6750 §2.3: a 2xx answer to a token in the query must not be cached by others. */
@@ -95,11 +60,12 @@ const DENIAL_OF_INVALID: Readonly<Record<InvalidTokenCode, DenialCode>> = {
   ERR_TOKEN_EXPIRED: 'token_expired',
 }
 
+/** Headers in, verdict out: the verifier first, then the revocations. */
 export class Gate {
   readonly manager: TokenManager
   /**
    * How checks were decided: `fresh` from the replica, `strict` by the store because the route asked for it,
-   * `store` by the store because the replica was not fresh; and when nobody could tell: `stale` by what the
+   * `store` by the store because the replica was not fresh; and when the store could not tell: `stale` by what the
    * replica knew last, `open` let through, `closed` refused.
    */
   readonly counts: Readonly<Record<Freshness, number>>
@@ -183,6 +149,11 @@ export class Gate {
     return this.manager.onRevoked(token, options.signal)
   }
 
+  /** A denial in the words of this gate, for what is refused before it is asked. `detail`: a sentence of its own. */
+  denial(code: DenialCode, detail?: string): Denial {
+    return makeDenial(code, this.#context, { detail })
+  }
+
   /** What was verified before under exactly these credentials. */
   #lookUp(head: RequestHead, plan: Plan, now: number): Allowed | undefined {
     if (this.#cache === undefined || !plan.isHeaderOnly || head.authorization.length !== 1) return undefined
@@ -203,7 +174,7 @@ export class Gate {
       this.#counts.fresh += 1
       return this.#deny('token_revoked')
     }
-    if (replica.stalenessMs > (plan.stalenessMaxMs ?? replica.stalenessMaxMs)) return undefined
+    if (!replica.isFreshWithin(plan.stalenessMaxMs ?? replica.stalenessMaxMs)) return undefined
     this.#counts.fresh += 1
     return this.#pass(known, plan)
   }
@@ -233,8 +204,8 @@ export class Gate {
     if (verification.status === 'invalid')
       return this.#deny(DENIAL_OF_INVALID[verification.code], verification.reason)
     const { token } = verification
-    const tooOld = this.#refuseAge(token, now)
-    if (tooOld !== undefined) return tooOld
+    const problem = ageProblem(token.claims, now, this.manager.settings)
+    if (problem !== undefined) return this.#deny(problem.code, problem.detail)
 
     deepFreeze(token.claims)
     const headers = credentials.source === 'query' ? PRIVATE : NO_HEADERS
@@ -243,7 +214,11 @@ export class Gate {
     // In one spelling of the scheme: a token shall not fill the cache with itself.
     const isCacheable = plan.isHeaderOnly && keysVersion !== undefined && field === SCHEME + credentials.token
     if (isCacheable && keysVersion === this.#verifier.keysVersion) {
-      this.#cache?.set(field, allowed, this.#cachedUntil(token, now))
+      this.#cache?.set(
+        field,
+        allowed,
+        Math.min(this.#cachedUntil(token, now), verification.until ?? Infinity),
+      )
     }
     return this.#decideNow(allowed, plan, this.manager.now()) ?? this.#askStore(allowed, plan)
   }
@@ -251,15 +226,17 @@ export class Gate {
   /** The store decides, and where it cannot, the policy. */
   async #askStore(known: Allowed, plan: Plan): Promise<Verdict> {
     const result = await this.manager.checkStore(known.auth)
-    if (result.status === 'revoked') return this.#deny('token_revoked')
-    if (result.status === 'clear') {
+    if (result.status !== 'unknown') {
       this.#counts[plan.consistency === 'strict' ? 'strict' : 'store'] += 1
-      return this.#pass(known, plan)
+      return result.status === 'revoked' ? this.#deny('token_revoked') : this.#pass(known, plan)
     }
     const { replica } = this.manager
     // What the replica knows to be dead is dead under every policy.
-    if (replica?.isRevoked(known.auth, this.manager.now()) === true) return this.#deny('token_revoked')
-    const isRecent = replica !== undefined && replica.stalenessMs <= plan.staleMaxSeconds * 1000
+    if (replica?.isRevoked(known.auth, this.manager.now()) === true) {
+      this.#counts.stale += 1
+      return this.#deny('token_revoked')
+    }
+    const isRecent = replica?.isFreshWithin(plan.staleMaxSeconds * 1000) === true
     if (plan.onUnknown === 'closed' || (plan.onUnknown === 'stale' && !isRecent)) {
       return this.#unavailable(result.cause)
     }
@@ -269,6 +246,11 @@ export class Gate {
   }
 
   #pass(known: Allowed, plan: Plan): Verdict {
+    const { audiences, issuers } = plan
+    if (audiences !== undefined && !isOneOf(own(known.auth.claims, 'aud'), audiences))
+      return this.#deny('token_invalid', 'The token is meant for others')
+    if (issuers !== undefined && !issuers.includes(own(known.auth.claims, 'iss') as string))
+      return this.#deny('token_invalid', 'The token is of an issuer that is not accepted here')
     for (const scope of plan.scopes) {
       if (known.auth.scopes.includes(scope)) continue
       return {
@@ -280,45 +262,18 @@ export class Gate {
   }
 
   #cachedUntil(token: VerifiedToken, now: number): number {
-    const { lifetimeMaxSeconds, clockToleranceSeconds } = this.manager.settings
-    const iat = own(token.claims, 'iat') as number
     return Math.min(
-      (expOf(token) ?? Infinity) + this.#verifier.clockToleranceSeconds,
-      iat + lifetimeMaxSeconds + clockToleranceSeconds,
+      // The verifier's tolerance may be less than the manager's.
+      (expOf(token.claims) ?? Infinity) + this.#verifier.clockToleranceSeconds,
+      endOfToken(token.claims, this.manager.settings),
       now + this.#cacheMaxAge,
-    )
-  }
-
-  /**
-   * Revocations by claims live for `lifetimeMaxSeconds`: a token that could be older would come back to life,
-   * so it is refused here, and one whose age cannot be told as well.
-   */
-  #refuseAge(token: VerifiedToken, now: number): Verdict | undefined {
-    const { lifetimeMaxSeconds, clockToleranceSeconds, skewMarginSeconds } = this.manager.settings
-    const iat = own(token.claims, 'iat')
-    if (typeof iat !== 'number' || !Number.isFinite(iat)) {
-      return this.#deny('token_invalid', 'The token does not say when it was issued')
-    }
-    if (iat - clockToleranceSeconds - skewMarginSeconds > now)
-      return this.#deny('token_invalid', 'The token was issued in the future')
-    if (now - iat <= lifetimeMaxSeconds + clockToleranceSeconds) return undefined
-    return this.#deny(
-      'token_expired',
-      `The token is older than the ${lifetimeMaxSeconds} seconds that are accepted here`,
     )
   }
 
   #planOf(policy: Policy): Plan {
     let plan = this.#plans.get(policy)
     if (plan === undefined) {
-      checkPolicy(policy)
-      const sources = policy.tokenFrom ?? HEADER_ONLY
-      plan = {
-        ...planFreshness(policy, this.#defaults),
-        scopes: scopeList(policy.scope),
-        sources,
-        isHeaderOnly: sources.length === 1 && sources[0] === 'header',
-      }
+      plan = planPolicy(policy, this.#defaults)
       this.#plans.set(policy, plan)
     }
     this.#lastPolicy = policy
@@ -344,7 +299,7 @@ export class Gate {
   }
 
   #deny(code: DenialCode, detail?: string): Verdict {
-    return { allowed: false, denial: makeDenial(code, this.#context, { detail }) }
+    return { allowed: false, denial: this.denial(code, detail) }
   }
 }
 
@@ -358,35 +313,4 @@ function deepFreeze(value: unknown): void {
   if (typeof value !== 'object' || value === null || Object.isFrozen(value)) return
   Object.freeze(value)
   for (const member of Object.values(value)) deepFreeze(member)
-}
-
-/** Throws for what a typed caller cannot write: a misspelt option must not open a route. */
-function checkPolicy(policy: Policy): void {
-  const { scope, tokenFrom } = policy
-  const isText = (value: unknown) => typeof value === 'string'
-  const isList = (value: unknown) => Array.isArray(value) && value.every(isText)
-  const wrong =
-    Object.keys(policy).find((name) => !POLICY_OPTIONS.includes(name)) ??
-    (scope === undefined || isText(scope) || isList(scope) ? undefined : 'scope') ??
-    (tokenFrom === undefined || (isList(tokenFrom) && tokenFrom.every((source) => SOURCES.includes(source)))
-      ? undefined
-      : 'tokenFrom') ??
-    wrongFreshnessOption(policy)
-  if (wrong === undefined) return
-  throw new RescindError(
-    'ERR_OPTION_INVALID',
-    `the policy of a route has an option "${wrong}" that cannot be used`,
-  )
-}
-
-/** The scopes of a token: `scope` as text with spaces (RFC 9068 §2.2.3), or a list; else `scp`, as some issuers name it. */
-export function scopesOf(claims: Claims): readonly string[] {
-  const value = own(claims, 'scope') ?? own(claims, 'scp')
-  if (Array.isArray(value)) return value.filter((scope): scope is string => typeof scope === 'string')
-  return typeof value === 'string' ? scopeList(value) : []
-}
-
-function scopeList(scope: string | readonly string[] | undefined): readonly string[] {
-  if (scope === undefined) return []
-  return typeof scope === 'string' ? scope.split(' ').filter((word) => word !== '') : scope
 }

@@ -3,16 +3,37 @@
  */
 export { RescindError, ERROR_CODES, hasCode, type ErrorCode } from './errors.js'
 export type { Environment } from './config.js'
-export { RedisConnection, type RedisEvent, type RedisRole } from './redis/connection.js'
+export type { RedisRole } from './redis/client.js'
+export { RedisConnection, type RedisEvent } from './redis/connection.js'
 export type { RedisAddress, RedisConnectionOptions, RedisTlsOptions } from './redis/settings.js'
 export { RedisStore, type RedisStoreEvent, type RedisStoreOptions } from './redis/store.js'
 export { inspect, type InspectedServer, type InspectOptions, type Inspection } from './redis/inspect.js'
 export { FINDINGS, type Finding, type FindingCode, type Severity } from './redis/findings.js'
+/**
+ * For who keeps more beside the store, as the service does.
+ *
+ * @internal
+ */
+export { recordsPrefix } from './redis/namespace.js'
 export { aclRules, type AclOptions, type AclRules } from './redis/acl.js'
 export { MemoryStore } from './stores/memory.js'
+export { RemoteStore, type RemoteStoreOptions } from './stores/remote.js'
+export { EventReader, type ServerSentEvent } from './stores/remote-events.js'
+/**
+ * For who answers a `RemoteStore`.
+ *
+ * @internal
+ */
+export * as remoteWire from './stores/remote-wire.js'
+/** @internal */
+export * as remoteFrame from './stores/remote-frame.js'
+export { hasReached } from './stores/position.js'
 export type {
   Ack,
+  Advancement,
+  AdvanceOptions,
   Bell,
+  BellListener,
   Change,
   Changes,
   Held,
@@ -23,6 +44,10 @@ export type {
   Page,
   Probe,
   PutOptions,
+  ReadLogOptions,
+  ReseedOptions,
+  Restored,
+  RestoreOptions,
   Store,
   Stored,
 } from './stores/store.js'
@@ -31,23 +56,28 @@ export type { RevocationSettings } from './settings.js'
 export {
   TokenManager,
   type CheckResult,
-  type ListQuery,
   type AckLevel,
   type CheckOptions,
   type Preview,
+  type ReadyOptions,
   type Receipt,
   type RevokeOptions,
+  type Standing,
   type TokenManagerOptions,
   type WatchOptions,
 } from './token-manager.js'
-export type { RevocationWarning, StatementOptions } from './statement.js'
+export { LIST_ORDERS, type ListOrder, type ListQuery } from './list-query.js'
+export type { Confirmation } from './receipts.js'
+export { scopeOf, type RevocationWarning, type Scope, type StatementOptions } from './statement.js'
 export type { LiveEnd } from './live-tokens.js'
 export type { Replica } from './replica/replica.js'
-export type { ReplicaEvent } from './replica/follower.js'
+export type { ReplicaEvent } from './replica/event.js'
 export type { Freshness, FreshnessPolicy } from './freshness.js'
 export { ANY_TIME, type Entry, type Revocation, type State } from './core/revocation.js'
+export { revocationId } from './core/target.js'
 export type { Claims, ClaimValue, ParsedTarget, Shape, Subject, Target } from './core/target.js'
 export type { Digest } from './core/digest.js'
+export type { Advanced, Mark } from './core/mark.js'
 export { VerifiedToken, type Verification, type Verifier } from './token/verifier.js'
 export { ALGORITHMS, JwtVerifier, type JwtVerifierOptions } from './token/jwt-verifier.js'
 export { OpaqueVerifier, type OpaqueVerifierOptions } from './token/opaque-verifier.js'

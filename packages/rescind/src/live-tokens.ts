@@ -4,7 +4,7 @@
  * however many connections there are; one timer serves them all.
  */
 import { DIGEST_WORDS } from './core/probe.js'
-import { own, type Subject } from './core/target.js'
+import type { Subject } from './core/target.js'
 import type { Replica } from './replica/replica.js'
 
 /** Why a connection has to end; `undefined` when nobody waits for it any more. */
@@ -178,10 +178,4 @@ function drop<K>(index: Map<K, Set<Watcher>>, key: K, watcher: Watcher): boolean
   const watchers = index.get(key)
   if (watchers?.delete(watcher) !== true || watchers.size > 0) return false
   return index.delete(key)
-}
-
-/** `exp` of a subject, or undefined. */
-export function expOf(subject: Subject): number | undefined {
-  const exp = own(subject.claims, 'exp')
-  return typeof exp === 'number' && Number.isFinite(exp) ? exp : undefined
 }

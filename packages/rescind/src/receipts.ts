@@ -14,17 +14,30 @@ const RING_MS = 500
 /** How many stragglers a message names. */
 const NAMES_MAX = 10
 
+/** A live node that has a revocation. */
+export interface Confirmation {
+  /** The name of the node; two may have the same. */
+  readonly name: string
+  /**
+   * How long after the store had the revocation this node had told that it has it too, in milliseconds: it had it by
+   * then. 0: before anybody could ask.
+   */
+  readonly afterMs: number
+}
+
 /**
- * Waits until every live node has read up to the position; returns their names. Throws `ERR_ACK_NOT_REACHED`,
- * whose `problems` are the names of the stragglers.
+ * Waits until every live node has read up to the position; returns them by name, each with when it had told so. Throws
+ * `ERR_ACK_NOT_REACHED`, whose `problems` are the names of the stragglers.
  */
 export async function waitForNodes(
   store: Store,
   position: string,
   timeoutMs: number,
   { monotonic, sleep }: Surroundings,
-): Promise<readonly string[]> {
+): Promise<readonly Confirmation[]> {
   const startedAt = monotonic()
+  /** By the id of a node that has read far enough, the first time it was seen to have told so. */
+  const toldAfterMs = new Map<string, number>()
   let rungAt = -Infinity
   let lookMs = LOOK_MS
   let seen: readonly LiveNode[] | undefined
@@ -39,7 +52,12 @@ export async function waitForNodes(
     try {
       seen = await store.nodes()
       failure = undefined
-      if (seen.every((node) => hasReached(node.position, position))) return seen.map(({ name }) => name)
+      const sinceMs = monotonic() - startedAt
+      const reached = seen.filter((node) => hasReached(node.position, position))
+      for (const { id, ageMs } of reached)
+        if (!toldAfterMs.has(id)) toldAfterMs.set(id, Math.max(0, sinceMs - ageMs))
+      if (reached.length === seen.length)
+        return reached.map(({ id, name }) => ({ name, afterMs: toldAfterMs.get(id) ?? 0 }))
     } catch (error) {
       failure = error
     }

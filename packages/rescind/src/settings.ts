@@ -1,8 +1,9 @@
 /**
  * How long revocations live, and how old an answer may be. From options or from environment variables; all problems are reported at once.
  */
-import { type Environment, EnvironmentReader, throwProblems } from './config.js'
+import { type Environment, EnvironmentReader, numberProblems, throwProblems } from './config.js'
 
+/** How long revocations live, and how old an answer may be; each also by its environment variable. */
 export interface RevocationSettings {
   /**
    * No token lives longer than this, in seconds: how long a revocation by claims, or of a token without `exp`,
@@ -47,21 +48,13 @@ export function settingsFromEnv(env: Environment): RevocationSettings {
 }
 
 export function settingsFromOptions(options: Partial<RevocationSettings>): RevocationSettings {
-  const problems: string[] = []
-  const number = (name: keyof typeof NUMBERS) => {
-    const { normal, min, max } = NUMBERS[name]
-    const value = options[name] ?? normal
-    if (!Number.isInteger(value) || value < min || value > max) {
-      problems.push(`${name} must be a whole number from ${min} to ${max}`)
-    }
-    return value
-  }
+  const problems = numberProblems(options, NUMBERS)
   const settings: RevocationSettings = {
-    lifetimeMaxSeconds: number('lifetimeMaxSeconds'),
+    lifetimeMaxSeconds: options.lifetimeMaxSeconds ?? NUMBERS.lifetimeMaxSeconds.normal,
     ttl: options.ttl ?? 'token',
-    clockToleranceSeconds: number('clockToleranceSeconds'),
-    skewMarginSeconds: number('skewMarginSeconds'),
-    stalenessMaxMs: number('stalenessMaxMs'),
+    clockToleranceSeconds: options.clockToleranceSeconds ?? NUMBERS.clockToleranceSeconds.normal,
+    skewMarginSeconds: options.skewMarginSeconds ?? NUMBERS.skewMarginSeconds.normal,
+    stalenessMaxMs: options.stalenessMaxMs ?? NUMBERS.stalenessMaxMs.normal,
   }
   if (!TTLS.includes(settings.ttl)) problems.push(`ttl must be one of: ${TTLS.join(', ')}`)
   throwProblems(problems)

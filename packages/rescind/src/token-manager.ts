@@ -3,46 +3,28 @@
  * that answers most checks without it.
  */
 import type { Digest } from './core/digest.js'
-import {
-  ANY_TIME,
-  type Entry,
-  findDeadly,
-  latestEnd,
-  type Revocation,
-  type State,
-  toRevocation,
-} from './core/revocation.js'
-import {
-  type Claims,
-  digestsOf,
-  EVERYTHING,
-  isUnnamed,
-  own,
-  type ParsedTarget,
-  parseTarget,
-  type Shape,
-  type Subject,
-  type Target,
-  targetOf,
-} from './core/target.js'
-import type { Environment } from './config.js'
+import { type Claims, EVERYTHING, parseTarget, type Subject, type Target } from './core/target.js'
+import { type CheckResult, Checks } from './checks.js'
+import { type Environment, throwProblems } from './config.js'
 import { hasCode, RescindError } from './errors.js'
-import { expOf, type LiveEnd, LiveTokens } from './live-tokens.js'
-import { waitForNodes } from './receipts.js'
-import { Replica } from './replica/replica.js'
+import { type LiveEnd, LiveTokens } from './live-tokens.js'
+import { filterOf, isFiltered, type ListQuery, pageOf } from './list-query.js'
+import { type ReadyOptions, waitUntilReady } from './readiness.js'
+import { listInOrder } from './replica/ordered-list.js'
+import { NODE_NAME_LENGTH_MAX, Replica } from './replica/replica.js'
 import { type RevocationSettings, settingsFromEnv, settingsFromOptions } from './settings.js'
-import {
-  makeStatement,
-  namesOneToken,
-  type RevocationWarning,
-  secondsOf,
-  type StatementOptions,
-  warnOnce,
-} from './statement.js'
-import type { Change, Held, LiveNode, Page, Store } from './stores/store.js'
+import { type Preview, previewOf, type Standing, standingUnder } from './standing.js'
+import { type RevocationWarning, warnOnce } from './statement.js'
+import type { Change, LiveNode, Page, Store } from './stores/store.js'
 import { MACHINE, type Surroundings } from './surroundings.js'
+import { ageProblem, endOfToken, expOf } from './token-life.js'
 import { VerifiedToken, type Verifier } from './token/verifier.js'
+import { watchChanges, type WatchOptions } from './watch.js'
+import { type AckLevel, type Receipt, type RevokeOptions, Writes } from './writes.js'
 
+export type { AckLevel, CheckResult, Preview, ReadyOptions, Receipt, RevokeOptions, Standing, WatchOptions }
+
+/** What a `TokenManager` is made of; what is left out has the defaults of the settings. */
 export interface TokenManagerOptions extends Partial<RevocationSettings> {
   /** Where revocations live. */
   readonly store: Store
@@ -54,121 +36,77 @@ export interface TokenManagerOptions extends Partial<RevocationSettings> {
   readonly onWarning?: ((warning: RevocationWarning) => void) | undefined
   /** Keep a replica of what is revoked in memory, and answer checks from it. Default true. */
   readonly replica?: boolean | undefined
-  /** The name of this node in lists and receipts, 1 to 128 characters. Default: host name and process number. */
+  /**
+   * The name of this node in lists and receipts, well-formed text of 1 to 128 characters. Default: host name and process
+   * number.
+   */
   readonly nodeName?: string | undefined
   /** Time and chance, for simulations. Default: the machine's, with `now` as its clock. */
   readonly surroundings?: Surroundings | undefined
 }
 
-/**
- * How sure a revocation is when the call returns. `accepted`: the store has it (Redis: the primary). `replicated`:
- * so have its replicas. `everywhere`: every live node has applied it.
- */
-export type AckLevel = 'accepted' | 'replicated' | 'everywhere'
-
-export interface RevokeOptions extends StatementOptions {
-  /** How sure it must be when the call returns. Default `accepted`. */
-  readonly ack?: AckLevel | undefined
-  /** For `ack: 'everywhere'`: how long to wait for the nodes, in milliseconds. Default 5,000, 1 to 600,000. */
-  readonly timeoutMs?: number | undefined
-}
-
-/** A revocation as it now stands, and how sure it is. */
-export interface Receipt extends Revocation {
-  /** The level reached: the one asked for. */
-  readonly ack: AckLevel
-  /** For `everywhere`: the nodes that have it, by name. */
-  readonly nodes?: readonly string[]
-}
-
+/** Who may answer a check. */
 export interface CheckOptions {
   /** `replica` (default): from memory while that is fresh, otherwise from the store. `strict`: from the store. */
   readonly consistency?: 'replica' | 'strict' | undefined
-  /** How old an answer from memory may be, in milliseconds. Default: the setting of the manager. */
+  /**
+   * How old an answer from memory may be, in milliseconds; of `NaN` none will do. Default: the setting of the manager.
+   */
   readonly stalenessMaxMs?: number | undefined
 }
 
-/** `revoked`: dead, with the revocation. `clear`: not revoked. `unknown`: cannot be told, and why. */
-export type CheckResult =
-  | { readonly status: 'revoked'; readonly revocation: Revocation }
-  | { readonly status: 'clear' }
-  | { readonly status: 'unknown'; readonly cause: RescindError }
+/** How long a list in an order of the replica waits for it, in milliseconds. */
+const LIST_READY_MS = 5000
 
-export interface ListQuery {
-  /** Revocations per page, 1 to 1,000. Default 100. */
-  readonly limit?: number | undefined
-  /** `cursor` of the page before. */
-  readonly cursor?: string | undefined
-  /** Only targets that contain these claims. */
-  readonly target?: Target | undefined
-  readonly actor?: string | undefined
-  /** Only those revoked at or after this time. */
-  readonly revokedSince?: Date | number | undefined
-}
-
-/** What a revocation would do, before it is done. */
-export interface Preview {
-  readonly target: Target
-  /** One token, every token that carries the claims, or every token. */
-  readonly scope: 'token' | 'claims' | 'everything'
-  readonly issuedBefore: number | null
-  readonly expiresAt: number
-  /** `new`, or `extends` a revocation that stands, or `none`: it says as much already. */
-  readonly effect: 'new' | 'extends' | 'none'
-  /** What stands already under this target. */
-  readonly standing: readonly Revocation[]
-}
-
-export interface WatchOptions {
-  /** Ends the watch. */
-  readonly signal?: AbortSignal | undefined
-  /** Begin after this position (of a change seen before). Default: now. */
-  readonly after?: string | undefined
-  /** Ask the store so often, in milliseconds. Default 250, at least 10. */
-  readonly pollMs?: number | undefined
-}
-
-const LIST_LIMIT_MAX = 1000
-const WATCH_BATCH = 256
-/** While the store is away, a watch asks again this often at the least. */
-const WATCH_RETRY_MS = 1000
-
+/** Revokes, restores, checks, lists and watches. One a process, for all its gates. */
 export class TokenManager {
   readonly store: Store
   readonly verifier: Verifier | undefined
   readonly settings: RevocationSettings
   readonly #surroundings: Surroundings
-  readonly #warn: (warning: RevocationWarning) => void
   readonly #closing = new AbortController()
   /** This node's copy of what is revoked; undefined with `replica: false`. */
   readonly replica: Replica | undefined
+  readonly #checks: Checks
+  readonly #writes: Writes
   readonly #live: LiveTokens | undefined
 
   /** Throws one `ERR_CONFIG_INVALID` for everything that is wrong with the settings. */
   constructor(options: TokenManagerOptions, settings: RevocationSettings = settingsFromOptions(options)) {
+    if (options.nodeName !== undefined && !isNodeName(options.nodeName))
+      throwProblems([`nodeName must be well-formed text of 1 to ${NODE_NAME_LENGTH_MAX} characters`])
     this.store = options.store
     this.verifier = options.verifier
     const tolerance = Math.max(settings.clockToleranceSeconds, options.verifier?.clockToleranceSeconds ?? 0)
     this.settings = { ...settings, clockToleranceSeconds: tolerance }
     const { now, surroundings = MACHINE } = options
     this.#surroundings = now === undefined ? surroundings : { ...surroundings, now }
-    this.#warn = options.onWarning ?? warnOnce()
-    if (options.replica === false) return
     const { stalenessMaxMs } = this.settings
-    this.replica = new Replica(options.store, {
+    if (options.replica !== false) {
+      this.replica = new Replica(options.store, {
+        stalenessMaxMs,
+        name: options.nodeName,
+        surroundings: this.#surroundings,
+      })
+    }
+    this.#checks = new Checks({
+      store: options.store,
+      replica: this.replica,
       stalenessMaxMs,
-      name: options.nodeName,
+      now: () => this.now(),
+    })
+    this.#writes = new Writes({
+      store: options.store,
+      replica: this.replica,
+      settings: this.settings,
+      warn: options.onWarning ?? warnOnce(),
       surroundings: this.#surroundings,
     })
+    if (this.replica === undefined) return
     this.#live = new LiveTokens({
       replica: this.replica,
       now: () => this.now(),
-      // As the gate sees it: no token is older than `lifetimeMaxSeconds`.
-      endOf: (subject) => {
-        const iat = own(subject.claims, 'iat')
-        const oldest = typeof iat === 'number' ? iat + this.settings.lifetimeMaxSeconds : Infinity
-        return Math.min(expOf(subject) ?? Infinity, oldest) + this.settings.clockToleranceSeconds
-      },
+      endOf: ({ claims }) => endOfToken(claims, this.settings),
     })
   }
 
@@ -205,9 +143,8 @@ export class TokenManager {
         'revokeToken takes a token, or the auth that the gate gave; for claims, call revoke(target)',
       )
     }
-    const exp = own(verified.claims, 'exp')
     const target = parseTarget(verified.target)
-    return this.#put(target, { ...options, issuedBefore: null }, typeof exp === 'number' ? exp : undefined)
+    return this.#writes.put(target, { ...options, issuedBefore: null }, expOf(verified.claims))
   }
 
   /**
@@ -216,12 +153,12 @@ export class TokenManager {
    * `ERR_OPTION_INVALID`, `ERR_SHAPES_EXCEEDED`, `ERR_ACK_NOT_REACHED` and the store's failures.
    */
   async revoke(target: Target, options: RevokeOptions = {}): Promise<Receipt> {
-    return this.#put(parseTarget(target), options)
+    return this.#writes.put(parseTarget(target), options)
   }
 
   /** Revokes every token that was issued until now, whoever carries it. */
   async revokeAll(options: RevokeOptions = {}): Promise<Receipt> {
-    return this.#put(EVERYTHING, options)
+    return this.#writes.put(EVERYTHING, options)
   }
 
   /**
@@ -229,27 +166,28 @@ export class TokenManager {
    * something. A token stays dead when another target covers it too.
    */
   async restore(target: Target | VerifiedToken | 'everything'): Promise<boolean> {
-    const parsed =
-      target === 'everything'
-        ? EVERYTHING
-        : parseTarget(target instanceof VerifiedToken ? target.target : target)
-    const known = this.replica?.stateOf(parsed)
-    const { changed, restoredAt } = await this.store.restore(parsed, { now: Math.floor(this.now()), known })
-    this.replica?.learnRestore(parsed, restoredAt)
-    return changed
+    const named = target instanceof VerifiedToken ? target.target : target
+    return this.#writes.restore(named === 'everything' ? EVERYTHING : parseTarget(named))
   }
 
   /**
-   * Is it revoked? Takes a token as a string (verified first, which may throw as in `revokeToken`), the gate's
-   * `auth`, or claims. Answers from the replica while that is fresh, and asks the store otherwise, or always with
-   * `consistency: 'strict'`. A failure of the store is `unknown`, never `clear`. Throws `ERR_CLAIM_INVALID` for a
-   * claim that cannot be compared in full.
+   * Is it revoked? Takes a token as a string (verified first, and refused for its age as a gate does, which may throw as
+   * in `revokeToken`), the gate's `auth`, or claims, whose age is the caller's business. Answers from the replica while
+   * that is fresh, and asks the store otherwise, or always with `consistency: 'strict'`. A failure of the store is
+   * `unknown`, never `clear`. Throws `ERR_CLAIM_INVALID` for a claim that cannot be compared in full.
    */
   async check(token: string | VerifiedToken | Claims, options: CheckOptions = {}): Promise<CheckResult> {
     let subject: Subject
     if (typeof token === 'string') {
       try {
         subject = await this.#verified(token)
+        // What has outlived every revocation of it is no more alive for that, and no gate accepts it.
+        const problem = ageProblem(subject.claims, this.now(), this.settings)
+        if (problem !== undefined)
+          throw new RescindError(
+            problem.code === 'token_expired' ? 'ERR_TOKEN_EXPIRED' : 'ERR_TOKEN_INVALID',
+            problem.detail,
+          )
       } catch (cause) {
         if (hasCode(cause, 'ERR_KEYS_UNAVAILABLE') || hasCode(cause, 'ERR_VERIFY_UNAVAILABLE'))
           return { status: 'unknown', cause }
@@ -259,10 +197,10 @@ export class TokenManager {
       subject = subjectOf(token)
     }
     if (options.consistency !== 'strict') {
-      const result = this.#checkNow(subject, options.stalenessMaxMs)
+      const result = this.#checks.now(subject, options.stalenessMaxMs)
       if (result !== undefined) return result
     }
-    return this.#checkStore(subject)
+    return this.#checks.strict(subject)
   }
 
   /**
@@ -272,50 +210,25 @@ export class TokenManager {
    * reason and no actor: those are in the store.
    */
   checkNow(token: VerifiedToken | Claims, stalenessMaxMs?: number): CheckResult | undefined {
-    return this.#checkNow(subjectOf(token), stalenessMaxMs)
+    return this.#checks.now(subjectOf(token), stalenessMaxMs)
   }
 
   /** The same from the store itself, within its deadline. */
   checkStore(token: VerifiedToken | Claims): Promise<CheckResult> {
-    return this.#checkStore(subjectOf(token))
-  }
-
-  #checkNow(subject: Subject, stalenessMaxMs = this.settings.stalenessMaxMs): CheckResult | undefined {
-    const { replica } = this
-    if (replica === undefined) return undefined
-    replica.start()
-    // A token is asked about again; claims are as good as new each time.
-    if (subject instanceof VerifiedToken) replica.remember(subject)
-    if (replica.mentions(subject)) {
-      const revocation = replica.find(subject, this.now())
-      if (revocation !== undefined) return { status: 'revoked', revocation }
-    }
-    if (replica.stalenessMs > stalenessMaxMs) return undefined
-    return replica.isUnnamed(subject) ? { status: 'unknown', cause: unnamed() } : CLEAR
+    return this.#checks.strict(subjectOf(token))
   }
 
   /**
-   * Resolves when the replica is fresh. Throws why it is not, after `timeoutMs` (default 10,000), or at once when
-   * the store says something that will not pass.
+   * Resolves when the replica is fresh and the store knows of this node, so that receipts wait for it; without a replica, when
+   * the store has answered. Throws why not, after `timeoutMs`
+   * (default 10,000), or at once when the store says something that will not pass.
    */
-  async ready(
-    options: { timeoutMs?: number | undefined; signal?: AbortSignal | undefined } = {},
-  ): Promise<void> {
-    const { timeoutMs = 10_000, signal } = options
-    const { monotonic, sleep } = this.#surroundings
-    const deadline = monotonic() + timeoutMs
-    while (this.replica !== undefined) {
-      signal?.throwIfAborted()
-      try {
-        await this.#within(this.replica.catchUp(), deadline - monotonic())
-        return
-      } catch (error) {
-        const isPassing =
-          error instanceof RescindError && (PASSING.has(error.code) || error.code === 'ERR_REPLICA_STALE')
-        if (!isPassing || monotonic() + READY_RETRY_MS > deadline) throw error
-        await sleep(READY_RETRY_MS)
-      }
-    }
+  ready(options: ReadyOptions = {}): Promise<void> {
+    // Connected is what a node without a replica can be, so that its first check need not.
+    // Whoever is told that it is ready is one of the nodes from then on, for which receipts wait.
+    const attempt = () =>
+      this.replica?.catchUp().then(() => this.replica?.whenAnnounced()) ?? this.store.ping()
+    return waitUntilReady(attempt, options, this.#surroundings)
   }
 
   /** The nodes that live, by name: how far each has read the log, and how stale it is. */
@@ -342,13 +255,31 @@ export class TokenManager {
     return result.status === 'revoked'
   }
 
-  /** A page of the revocations that stand, newest first. A page may be short before the last one. */
+  /**
+   * A page of the revocations that stand, newest first or in another order. A page may be short before the last one.
+   * Throws `ERR_OPTION_INVALID`, `ERR_TARGET_INVALID`, `ERR_LOG_CHANGED` for a cursor that is too old, and the store's
+   * failures.
+   */
   async list(query: ListQuery = {}): Promise<Page> {
-    const { limit = 100, cursor } = query
-    if (!Number.isInteger(limit) || limit < 1 || limit > LIST_LIMIT_MAX) {
-      throw new RescindError('ERR_OPTION_INVALID', `limit must be a whole number from 1 to ${LIST_LIMIT_MAX}`)
+    const { limit, order } = pageOf(query)
+    const { cursor } = query
+    const filter = filterOf(query)
+    if (order === 'newest') return this.store.list({ now: this.now(), limit, cursor, filter })
+    const { replica, store } = this
+    if (replica === undefined) {
+      throw new RescindError('ERR_OPTION_INVALID', `order ${order} needs the replica: do not set it to false`)
     }
-    return this.store.list({ now: this.now(), limit, cursor, filter: filterOf(query) })
+    // Whatever was acknowledged is in the list.
+    await this.ready({ timeoutMs: LIST_READY_MS })
+    return listInOrder(
+      { replica, store, surroundings: this.#surroundings },
+      { order, now: this.now(), limit, cursor, filter: isFiltered(query) ? filter : undefined },
+    )
+  }
+
+  /** What stands under the id of a revocation, the longest first; undefined where nothing does. */
+  find(id: Digest): Promise<Standing | undefined> {
+    return standingUnder(this.store, id, () => this.now())
   }
 
   /** What `revoke` with these arguments would do; writes nothing. `'everything'` stands for `revokeAll`. */
@@ -358,52 +289,19 @@ export class TokenManager {
   ): Promise<Preview> {
     const token = target instanceof VerifiedToken ? target : undefined
     const parsed = target === 'everything' ? EVERYTHING : parseTarget(token?.target ?? target)
-    const exp = token === undefined ? undefined : own(token.claims, 'exp')
-    const entry = this.#statement(parsed, options, typeof exp === 'number' ? exp : undefined)
-    const held = await this.store.find(() => [parsed.digest])
-    const now = this.now()
-    const standing = (held[0]?.state.entries ?? []).filter(({ end }) => now < end)
-    const says = (other: Entry) => other.end >= entry.end && other.issuedBefore >= entry.issuedBefore
-    return {
-      target: targetOf(parsed),
-      scope: parsed.shape.length === 0 ? 'everything' : namesOneToken(parsed) ? 'token' : 'claims',
-      issuedBefore: entry.issuedBefore === ANY_TIME ? null : entry.issuedBefore,
-      expiresAt: entry.end,
-      effect: standing.some(says) ? 'none' : standing.length > 0 ? 'extends' : 'new',
-      standing: standing.map((other) => toRevocation(parsed.digest, targetOf(parsed), other)),
-    }
+    const entry = this.#writes.statement(parsed, options, token && expOf(token.claims))
+    return previewOf(this.store, parsed, entry, () => this.now())
   }
 
   /**
-   * Every change from now on, or after a position, in order and without a gap, until the signal or `close`.
-   * While the store is away it waits. Throws `ERR_LOG_CHANGED` when the log no longer holds the position.
+   * Every change from this call on, or after a position, in order and without a gap, until the signal or `close`.
+   * While the store is away it waits. Throws `ERR_OPTION_INVALID`, and while it runs `ERR_LOG_CHANGED` when the log no
+   * longer holds the position.
    */
-  async *watch(options: WatchOptions = {}): AsyncGenerator<Change, void, undefined> {
-    const pollMs = Math.max(10, options.pollMs ?? 250)
-    const signal = AbortSignal.any([
-      this.#closing.signal,
-      ...(options.signal === undefined ? [] : [options.signal]),
-    ])
-    let position = options.after
-    while (!signal.aborted) {
-      let waitMs = pollMs
-      try {
-        position ??= await this.store.position()
-        const read = await this.store.changes(position, WATCH_BATCH)
-        for (const change of read.changes) {
-          if (signal.aborted) return
-          yield change
-          position = change.position
-        }
-        position = read.position
-        if (read.changes.length === WATCH_BATCH) waitMs = 0
-      } catch (error) {
-        if (signal.aborted) return
-        if (!(error instanceof RescindError) || !PASSING.has(error.code)) throw error
-        waitMs = Math.max(pollMs, WATCH_RETRY_MS)
-      }
-      if (waitMs > 0) await this.#surroundings.sleep(waitMs, { signal, isIdle: true }).catch(() => undefined)
-    }
+  watch(options: WatchOptions = {}): AsyncGenerator<Change, void, undefined> {
+    const { signal = this.#closing.signal } = options
+    const either = AbortSignal.any([this.#closing.signal, signal])
+    return watchChanges(this.store, { ...options, signal: either }, this.#surroundings)
   }
 
   /** Ends every watch, the replica and the store. Idempotent. */
@@ -412,113 +310,6 @@ export class TokenManager {
     this.#live?.close()
     await this.replica?.close()
     await this.store.close()
-  }
-
-  async #checkStore(subject: Subject): Promise<CheckResult> {
-    let isNameless = false
-    let held: readonly Held[]
-    let probed: readonly Shape[] = []
-    try {
-      held = await this.store.find((shapes) => {
-        probed = shapes
-        isNameless = isUnnamed(shapes, subject)
-        return shapes.flatMap((shape) => digestsOf(shape, subject))
-      })
-    } catch (error) {
-      if (hasCode(error, 'ERR_CLAIM_INVALID') || !(error instanceof RescindError)) throw error
-      return { status: 'unknown', cause: error }
-    }
-    const now = this.now()
-    const iat = own(subject.claims, 'iat')
-    let found: Revocation | undefined
-    for (const { digest, target, state } of held) {
-      const entry = findDeadly(state, iat, now)
-      if (entry === undefined) continue
-      this.#learn(probed, subject, digest, state, entry)
-      if (found !== undefined && found.expiresAt >= entry.end) continue
-      found = toRevocation(digest, target, entry)
-    }
-    // What the store told this node once, it may have lost since: whoever was refused here is not let in again,
-    // but for restores that the log has not told of yet.
-    if (found === undefined && this.replica?.mentions(subject) === true) {
-      found = this.replica.findStanding(
-        subject,
-        now,
-        (digest) => held.find((other) => other.digest === digest)?.state.restoredAt ?? 0,
-      )
-    }
-    if (found !== undefined) return { status: 'revoked', revocation: found }
-    if (isNameless) {
-      return { status: 'unknown', cause: unnamed() }
-    }
-    return CLEAR
-  }
-
-  /** Whoever was refused by the store is refused by this node from now on, though the store lose it at once. */
-  #learn(shapes: readonly Shape[], subject: Subject, digest: Digest, state: State, entry: Entry): void {
-    const { replica } = this
-    const shape = shapes.find((other) => digestsOf(other, subject).includes(digest))
-    if (replica === undefined || shape === undefined) return
-    replica.learn({ digest, shape }, state, entry)
-    replica.start()
-  }
-
-  async #put(target: ParsedTarget, options: RevokeOptions, exp?: number): Promise<Receipt> {
-    const { ack = 'accepted', timeoutMs = 5000 } = options
-    if (!ACK_LEVELS.has(ack)) {
-      throw new RescindError('ERR_ACK_UNSUPPORTED', `ack must be one of: ${[...ACK_LEVELS].join(', ')}`)
-    }
-    if (!Number.isInteger(timeoutMs) || timeoutMs < 1 || timeoutMs > 600_000) {
-      throw new RescindError('ERR_OPTION_INVALID', 'timeoutMs must be a whole number from 1 to 600000')
-    }
-    const stated = this.#statement(target, options, exp)
-    // Were a restore that this node knows lost to the store, the statement would be void before it was made.
-    const restoredAt = this.replica?.stateOf(target).restoredAt ?? 0
-    const entry = { ...stated, at: Math.max(stated.at, restoredAt + 1) }
-    const { state, position, shortfall } = await this.store.put(target, entry, {
-      ack: ack === 'replicated' ? 'replicated' : 'accepted',
-      now: Math.floor(this.now()),
-    })
-    // This node refuses the token from now on, before the log tells it to.
-    const made = strongest(state, entry)
-    this.replica?.learn(target, state, made)
-    // Whatever the store loses of it, this node shall notice.
-    this.replica?.start()
-    if (shortfall !== undefined) throw shortfall
-    const revocation = toRevocation(target.digest, targetOf(target), made)
-    if (ack !== 'everywhere') return { ...revocation, ack }
-    const nodes = await waitForNodes(this.store, position, timeoutMs, this.#surroundings)
-    // Nodes that have read so far have it, unless it was lost and another write took its place.
-    const [held] = await this.store.find(() => [target.digest])
-    if (held === undefined || !stillSays(held.state, made)) {
-      throw new RescindError(
-        'ERR_ACK_NOT_REACHED',
-        'the store has lost the revocation; this node gives it back',
-      )
-    }
-    return { ...revocation, ack, nodes }
-  }
-
-  #statement(target: ParsedTarget, options: StatementOptions, exp: number | undefined): Entry {
-    return makeStatement(target, options, {
-      now: this.now(),
-      exp,
-      settings: this.settings,
-      warn: this.#warn,
-    })
-  }
-
-  async #within(work: Promise<void>, ms: number): Promise<void> {
-    const ended = new AbortController()
-    const late = this.#surroundings.sleep(Math.max(0, ms), { signal: ended.signal }).then(() => {
-      throw new RescindError('ERR_REPLICA_STALE', 'the log could not be read to its end in time')
-    })
-    late.catch(() => undefined)
-    try {
-      await Promise.race([work, late])
-    } finally {
-      ended.abort()
-    }
   }
 
   async #verified(token: string): Promise<VerifiedToken> {
@@ -535,10 +326,10 @@ export class TokenManager {
   }
 }
 
-const CLEAR: CheckResult = { status: 'clear' }
-const ACK_LEVELS: ReadonlySet<string> = new Set<AckLevel>(['accepted', 'replicated', 'everywhere'])
-/** How soon `ready` tries again, in milliseconds. */
-const READY_RETRY_MS = 50
+function isNodeName(name: unknown): boolean {
+  if (typeof name !== 'string' || !name.isWellFormed()) return false
+  return name.length >= 1 && name.length <= NODE_NAME_LENGTH_MAX
+}
 
 function subjectOf(token: VerifiedToken | Claims): Subject {
   if (token instanceof VerifiedToken) return token
@@ -547,47 +338,4 @@ function subjectOf(token: VerifiedToken | Claims): Subject {
     'ERR_OPTION_INVALID',
     'a check takes a token, the auth that the gate gave, or claims',
   )
-}
-
-function unnamed(): RescindError {
-  return new RescindError(
-    'ERR_TOKEN_UNNAMED',
-    'these claims have no jti, and tokens without one are revoked by their digest: check the token itself',
-  )
-}
-
-/** Failures that pass by themselves: a watch waits for their end. */
-const PASSING: ReadonlySet<string> = new Set([
-  'ERR_STORE_UNAVAILABLE',
-  'ERR_STORE_TIMEOUT',
-  'ERR_STORE_OVERLOADED',
-  'ERR_STORE_REFUSED',
-])
-
-/** The statement of a state that says at least what was asked for. */
-function strongest(state: State, wanted: Entry): Entry {
-  const covering = state.entries.filter(
-    ({ end, issuedBefore }) => end >= wanted.end && issuedBefore >= wanted.issuedBefore,
-  )
-  return covering.find(({ end }) => end === latestEnd({ restoredAt: 0, entries: covering })) ?? wanted
-}
-
-/** Does the state say as much, or has somebody restored it since? */
-function stillSays({ restoredAt, entries }: State, made: Entry): boolean {
-  if (restoredAt >= made.at) return true
-  return entries.some(
-    ({ at, end, issuedBefore }) => at >= made.at && end >= made.end && issuedBefore >= made.issuedBefore,
-  )
-}
-
-function filterOf(query: ListQuery): (revocation: Revocation) => boolean {
-  const wanted = query.target === undefined ? undefined : targetOf(parseTarget(query.target))
-  const since = query.revokedSince === undefined ? 0 : secondsOf('revokedSince', query.revokedSince)
-  return ({ target, actor, revokedAt }) => {
-    if (revokedAt < since || (query.actor !== undefined && actor !== query.actor)) return false
-    return (
-      wanted === undefined ||
-      Object.entries(wanted).every(([name, value]) => Object.hasOwn(target, name) && target[name] === value)
-    )
-  }
 }

@@ -4,18 +4,18 @@ import { Redis } from 'ioredis'
 import { expect, it } from 'vitest'
 import { RescindError } from '../src/errors.js'
 import { Gate } from '../src/gate.js'
-import { RedisConnection } from '../src/redis/connection.js'
 import { RedisStore } from '../src/redis/store.js'
 import { TokenManager } from '../src/token-manager.js'
 import { containsToken, keysWithTokens, rememberToken } from './support/canary.js'
 import { makeIssuer } from './support/issuer.js'
+import { patientConnection } from './support/patient.js'
 import { RedisServer } from './support/redis-server.js'
 
 it('revoking, checking, listing and failing leaves no part of a token in Redis, errors or bodies', async () => {
   const server = await RedisServer.start()
   const issuer = await makeIssuer('ES256', { requiredClaims: ['exp'] })
   const manager = new TokenManager({
-    store: new RedisStore(new RedisConnection({ url: server.url })),
+    store: new RedisStore(patientConnection({ url: server.url })),
     verifier: issuer.verifier,
   })
   const gate = new Gate({ manager })
@@ -59,23 +59,31 @@ it('revoking, checking, listing and failing leaves no part of a token in Redis, 
   }
 })
 
-it('the search itself finds a token in a key, a value and a hash, so a clean result means something', async () => {
+it('the search itself finds a token in a key and in a value of any type, so a clean result means something', async () => {
   const server = await RedisServer.start()
   const token = await (await makeIssuer('ES256')).sign()
   const redis = new Redis(server.url)
   await redis.set(`block:${token}`, '1')
   await redis.set('value', `x${token.split('.')[2]}`)
   await redis.hset('hash', 'field', token)
+  await redis.rpush('list', token)
+  await redis.sadd('set', token)
+  await redis.xadd('stream', '*', 'text', token)
+  await redis.zadd('zset', 1, token)
   await redis.set('clean', '1')
   // What a careless caller puts into a reason is packed, and found all the same.
-  const manager = new TokenManager({ store: new RedisStore(new RedisConnection({ url: server.url })) })
+  const manager = new TokenManager({ store: new RedisStore(patientConnection({ url: server.url })) })
   await manager.revoke({ sub: 'a' }, { reason: `x${token.split('.')[2]}` })
   await manager.close()
   expect((await keysWithTokens(redis)).map((key) => key.slice(0, 5)).sort()).toEqual([
     'block',
     'hash',
+    'list',
     'resci',
+    'set',
+    'strea',
     'value',
+    'zset',
   ])
   redis.disconnect()
   await expect(server.stop()).rejects.toThrow(/parts of tokens/)

@@ -2,14 +2,15 @@
 import { createServer } from 'node:http'
 import { exportJWK, generateKeyPair } from 'jose'
 import { describe, expect, it, vi } from 'vitest'
+import { RescindError } from '../src/errors.js'
 import { Gate, type GateOptions, type Policy, type Verdict } from '../src/gate.js'
-import { RedisConnection } from '../src/redis/connection.js'
 import { RedisStore } from '../src/redis/store.js'
 import { MemoryStore } from '../src/stores/memory.js'
 import { TokenManager, type TokenManagerOptions } from '../src/token-manager.js'
 import { JwtVerifier } from '../src/token/jwt-verifier.js'
 import { OpaqueVerifier } from '../src/token/opaque-verifier.js'
 import { AUDIENCE, ISSUER, makeIssuer } from './support/issuer.js'
+import { patientConnection } from './support/patient.js'
 import { RedisServer } from './support/redis-server.js'
 import { until } from './support/until.js'
 
@@ -50,7 +51,7 @@ describe('a token that was verified before', () => {
 
   it('is refused at the next request when it is revoked, by any target and from any node', async () => {
     const server = await RedisServer.start()
-    const open = () => new RedisStore(new RedisConnection({ url: server.url }))
+    const open = () => new RedisStore(patientConnection({ url: server.url }))
     const elsewhere = new TokenManager({ store: open(), verifier: issuer.verifier })
     const { check, manager, verify } = await setUp({ store: open() })
     try {
@@ -60,6 +61,7 @@ describe('a token that was verified before', () => {
         await issuer.sign({ sub: 'eve' }),
       ]
       for (const token of [one, two, three]) expect(codeOf(await check(token))).toBe('allowed')
+      await until(async () => (await elsewhere.nodes()).length === 1, { what: 'the line of this node' })
       await manager.revokeToken(one)
       expect(codeOf(check(one) as Verdict)).toBe('token_revoked')
       await elsewhere.revoke({ sub: 'bob' }, { ack: 'everywhere' })
@@ -92,6 +94,18 @@ describe('a token that was verified before', () => {
     second.advance(1007)
     expect(codeOf(await second.check(old))).toBe('token_expired')
     expect(verify.mock.calls.length).toBeGreaterThanOrEqual(2)
+  })
+
+  it('is not believed past the age that its verifier allows', async () => {
+    const strict = await makeIssuer('ES256', { maxAgeSeconds: 100 })
+    const { check, advance, verify } = await setUp({ verifier: strict.verifier })
+    const token = await strict.sign()
+    expect(codeOf(await check(token))).toBe('allowed')
+    advance(95)
+    expect(check(token)).not.toBeInstanceOf(Promise)
+    advance(12)
+    expect(codeOf(await check(token))).toBe('token_expired')
+    expect(verify).toHaveBeenCalledTimes(2)
   })
 
   it('is verified again after the greatest age of the cache', async () => {
@@ -154,6 +168,25 @@ describe('a token that was verified before', () => {
     expect(codeOf(check(token, { scope: ['read', 'write'] }) as Verdict)).toBe('scope_insufficient')
   })
 
+  it('meets the audience and the issuer of every route anew', async () => {
+    const { check } = await setUp()
+    const token = await issuer.sign({ aud: [AUDIENCE, 'https://orders.example'] })
+    expect(codeOf(await check(token))).toBe('allowed')
+    const at = (policy: Policy) => codeOf(check(token, policy) as Verdict)
+    expect(at({ audience: 'https://orders.example', issuer: ISSUER })).toBe('allowed')
+    expect(at({ audience: ['https://x.example', AUDIENCE] })).toBe('allowed')
+    expect(at({ audience: 'https://orders.example/' })).toBe('token_invalid')
+    expect(at({ audience: ['https://x.example'], scope: 'write' })).toBe('token_invalid')
+    expect(at({ issuer: ['https://x.example', ISSUER] })).toBe('allowed')
+    expect(at({ issuer: 'https://x.example' })).toBe('token_invalid')
+    const single = await issuer.sign()
+    expect(codeOf(await check(single, { audience: AUDIENCE }))).toBe('allowed')
+    const denied = await check(single, { audience: 'https://orders.example' })
+    if (denied.allowed) throw new Error('allowed')
+    expect(denied.denial.status).toBe(401)
+    expect(denied.denial.challenge).toMatch(/^Bearer realm="api", error="invalid_token"/)
+  })
+
   it('hands every request the same claims, which nobody can change', async () => {
     const { check } = await setUp()
     const verdict = await check(await issuer.sign({ realm_access: { roles: ['user'] } }))
@@ -164,6 +197,11 @@ describe('a token that was verified before', () => {
     expect(() => (claims.sub = 'admin')).toThrow(TypeError)
     expect(() => claims.realm_access.roles.push('admin')).toThrow(TypeError)
     expect(() => (verdict.auth.scopes as string[]).push('admin')).toThrow(TypeError)
+    const auth = verdict.auth as unknown as Record<string, unknown>
+    for (const name of ['claims', 'target', 'tokenDigest', 'scopes', 'tenant'])
+      expect(() => (auth[name] = {}), name).toThrow(TypeError)
+    expect(() => delete auth.claims).toThrow(TypeError)
+    expect(() => ((auth.target as { jti: string }).jti = 'another')).toThrow(TypeError)
   })
 })
 
@@ -225,6 +263,27 @@ it.each([
   await manager.close()
 })
 
+it.each([
+  [{ audience: [] }],
+  [{ audience: '' }],
+  [{ audience: null as never }],
+  [{ issuer: [7] as never }],
+  [{ issuer: '' }],
+])('a route that names no audience or issuer in earnest lets nobody in: %j', async (policy) => {
+  const { check, manager } = await setUp()
+  expect(codeOf(await check(await issuer.sign(), policy))).toBe('check_unavailable')
+  await manager.close()
+})
+
+it('words denials for what is refused before it is asked', async () => {
+  const { gate, manager } = await setUp({}, { realm: 'shop', retryAfterSeconds: 7 })
+  const denial = gate.denial('request_invalid', 'The path is not clear')
+  expect(denial).toMatchObject({ status: 400, body: { detail: 'The path is not clear' } })
+  expect(denial.challenge).toContain('realm="shop", error="invalid_request"')
+  expect(gate.denial('check_unavailable').headers['retry-after']).toBe('7')
+  await manager.close()
+})
+
 it('a route may ask for more freshness than the gate: then the store is asked', async () => {
   const { gate, check, manager } = await setUp()
   const token = await issuer.sign()
@@ -235,10 +294,24 @@ it('a route may ask for more freshness than the gate: then the store is asked', 
   await manager.close()
 })
 
+it('every decision is counted, of revoked tokens too, and of those that only this node still knows', async () => {
+  const store = new MemoryStore()
+  const { gate, check, manager } = await setUp({ store })
+  const token = await issuer.sign()
+  await manager.revokeToken(token)
+  const decide = async (policy: Policy) => expect(codeOf(await check(token, policy))).toBe('token_revoked')
+  await decide({})
+  await decide({ consistency: 'strict' })
+  store.find = () => Promise.reject(new RescindError('ERR_STORE_TIMEOUT', 'slow'))
+  await decide({ consistency: 'strict', onUnknown: 'open' })
+  expect(gate.counts).toEqual({ fresh: 1, strict: 1, store: 0, stale: 1, open: 0, closed: 0 })
+  await manager.close()
+})
+
 it('a cached, clear token sends Redis nothing', async () => {
   const server = await RedisServer.start()
   const { check, manager } = await setUp({
-    store: new RedisStore(new RedisConnection({ url: server.url })),
+    store: new RedisStore(patientConnection({ url: server.url })),
     now: Date.now,
     stalenessMaxMs: 60_000,
   })

@@ -1,15 +1,20 @@
 /** `ack: 'everywhere'` and the list of nodes, with nodes that live, sleep, die and are slow. */
 import { fork } from 'node:child_process'
 import { describe, expect, it } from 'vitest'
-import { RedisConnection } from '../src/redis/connection.js'
+import { RescindError } from '../src/errors.js'
 import { RedisStore } from '../src/redis/store.js'
 import { MemoryStore } from '../src/stores/memory.js'
-import type { Store } from '../src/stores/store.js'
+import { NODE_LIFE_MS, type Store } from '../src/stores/store.js'
+import { MACHINE, type Surroundings } from '../src/surroundings.js'
 import { TokenManager } from '../src/token-manager.js'
+import { patientConnection } from './support/patient.js'
+import { everyChannel } from './support/redis-binary.js'
 import { RedisServer } from './support/redis-server.js'
 import { until } from './support/until.js'
 
 const claims = { sub: 'alice', iat: 1 }
+/** Enough for every node but the one that never tells. */
+const STRAGGLER_MS = 1500
 
 async function withNodes(
   names: readonly string[],
@@ -18,7 +23,7 @@ async function withNodes(
 ): Promise<void> {
   const server = await RedisServer.start()
   const nodes = names.map((nodeName) => {
-    const store = new RedisStore(new RedisConnection({ url: server.url }), options)
+    const store = new RedisStore(patientConnection({ url: server.url }), options)
     return new TokenManager({ store, nodeName })
   })
   try {
@@ -30,6 +35,30 @@ async function withNodes(
     await server.stop()
   }
 }
+
+/** Its node is in the list a while after it was asked for. */
+class SlowToAnnounce extends MemoryStore {
+  override async announce(status: Parameters<Store['announce']>[0]): Promise<void> {
+    await new Promise((resolve) => setTimeout(resolve, 50))
+    return super.announce(status)
+  }
+}
+
+it('a node that is ready is one of those that receipts wait for, also where it is slow to say so', async () => {
+  const manager = new TokenManager({ store: new SlowToAnnounce(), nodeName: 'a' })
+  await manager.ready()
+  expect((await manager.nodes()).map(({ name }) => name)).toEqual(['a'])
+  await manager.close()
+})
+
+it('a node that may not announce itself is ready all the same', async () => {
+  const store = new MemoryStore()
+  store.announce = () => Promise.reject(new RescindError('ERR_STORE_REFUSED', 'no right'))
+  const manager = new TokenManager({ store })
+  await manager.ready()
+  expect(manager.checkNow(claims)?.status).toBe('clear')
+  await manager.close()
+})
 
 describe('ack: everywhere', () => {
   it.each([true, false])(
@@ -45,6 +74,7 @@ describe('ack: everywhere', () => {
             target: { sub: 'alice' },
           })
           for (const node of [a, b, c]) expect(node!.checkNow(claims)?.status).toBe('revoked')
+          expect(receipt.confirmations?.map(({ name }) => name)).toEqual(['a', 'b', 'c'])
           expect((await a!.revoke({ sub: 'bob' })).ack).toBe('accepted')
           // What changes nothing has a receipt too.
           expect(await b!.revoke({ sub: 'alice' }, { ack: 'everywhere' })).toMatchObject({
@@ -56,22 +86,51 @@ describe('ack: everywhere', () => {
     },
   )
 
+  it('waits for a node too that need not be fresh for a minute', async () => {
+    const store = new MemoryStore()
+    // A clock that goes on while the node rests, and only then.
+    let clockMs = 0
+    const surroundings: Surroundings = {
+      ...MACHINE,
+      monotonic: () => clockMs,
+      sleep: async (ms, { signal, isIdle = false } = {}) => {
+        if (!isIdle) return MACHINE.sleep(ms, { signal })
+        await MACHINE.turn(signal)
+        clockMs += ms
+      },
+    }
+    const announcedAt: number[] = []
+    const announce = store.announce.bind(store)
+    store.announce = async (node) => {
+      announcedAt.push(clockMs)
+      await announce(node)
+    }
+    const options = { nodeName: 'patient', stalenessMaxMs: 60_000, surroundings }
+    const patient = new TokenManager({ store, ...options })
+    await patient.ready()
+    await until(() => announcedAt.length > 5, { what: 'the node to tell of itself again and again' })
+    // By then the line of a node that polls four times within its bound would have lapsed.
+    for (let i = 1; i < announcedAt.length; i++)
+      expect(announcedAt[i]! - announcedAt[i - 1]!).toBeLessThan(NODE_LIFE_MS)
+    await patient.close()
+  })
+
   it('names the stragglers, and the revocation stands', async () => {
     await withNodes(['a', 'slow'], async ([a, slow], server) => {
       // Its way to the log is lost; it goes on announcing that it lives, and where it is.
-      const other = new RedisStore(new RedisConnection({ url: server.url }))
+      const other = new RedisStore(patientConnection({ url: server.url }))
       const [line] = (await a!.nodes()).filter(({ name }) => name === 'slow')
       await slow!.replica!.close()
       await other.announce(line!)
       const keepsAnnouncing = setInterval(() => void other.announce(line!).catch(() => undefined), 200)
       try {
         await expect(
-          a!.revoke({ sub: 'alice' }, { ack: 'everywhere', timeoutMs: 500 }),
+          a!.revoke({ sub: 'alice' }, { ack: 'everywhere', timeoutMs: STRAGGLER_MS }),
         ).rejects.toMatchObject({
           code: 'ERR_ACK_NOT_REACHED',
           problems: ['slow'],
           message: expect.stringContaining(
-            '1 of 2 live nodes have not confirmed it within 500 ms: slow',
+            `1 of 2 live nodes have not confirmed it within ${STRAGGLER_MS} ms: slow`,
           ) as string,
         })
         expect(a!.checkNow(claims)?.status).toBe('revoked')
@@ -84,6 +143,29 @@ describe('ack: everywhere', () => {
     })
   })
 
+  it('tells of each node when it had the revocation, and not when the last one did', async () => {
+    await withNodes(['quick', 'slow'], async ([quick, slow], server) => {
+      const line = (await quick!.nodes()).find(({ name }) => name === 'slow')!
+      await slow!.replica!.close()
+      const other = new RedisStore(patientConnection({ url: server.url }))
+      await other.announce(line)
+      const startedAt = performance.now()
+      const receipt = quick!.revoke({ sub: 'alice' }, { ack: 'everywhere' })
+      const hasTold = async (node: string) => {
+        const position = await other.position()
+        return (await other.nodes()).some((told) => told.name === node && told.position === position)
+      }
+      await until(async () => quick!.replica!.size === 1 && (await hasTold('quick')), { what: 'the first' })
+      await other.announce({ ...line, position: await other.position() })
+      const [first, second] = (await receipt).confirmations!
+      expect([first!.name, second!.name]).toEqual(['quick', 'slow'])
+      expect(first!.afterMs).toBeLessThan(second!.afterMs)
+      expect(second!.afterMs).toBeLessThanOrEqual(performance.now() - startedAt)
+      await other.retire(line.id)
+      await other.close()
+    })
+  })
+
   it('waits for no node that has ended, and not for long for one that died', async () => {
     await withNodes(['a', 'ends', 'dies'], async ([a, ends, dies], server) => {
       await ends!.close()
@@ -91,7 +173,7 @@ describe('ack: everywhere', () => {
       // Dead without a word: its sockets go, and nothing announces it any more.
       const line = (await a!.nodes()).find(({ name }) => name === 'dies')!
       await dies!.replica!.close()
-      const ghost = new RedisStore(new RedisConnection({ url: server.url }))
+      const ghost = new RedisStore(patientConnection({ url: server.url }))
       await ghost.announce(line)
       await ghost.close()
       expect((await a!.nodes()).map(({ name }) => name)).toEqual(['a', 'dies'])
@@ -160,14 +242,14 @@ describe('a node', () => {
       'on',
       '>secret',
       '~*',
-      '&*',
+      ...(await everyChannel()),
       '+@read',
       '+@pubsub',
       '+@connection',
     )
     const url = server.url.replace('redis://', 'redis://reader:secret@')
-    const manager = new TokenManager({ store: new RedisStore(new RedisConnection({ url })) })
-    const writer = new TokenManager({ store: new RedisStore(new RedisConnection({ url: server.url })) })
+    const manager = new TokenManager({ store: new RedisStore(patientConnection({ url })) })
+    const writer = new TokenManager({ store: new RedisStore(patientConnection({ url: server.url })) })
     try {
       const silent = (async () => {
         for await (const event of manager.replica!.events()) if (event.type === 'silent') return event
@@ -188,7 +270,7 @@ describe('a node', () => {
 it('nodes in processes of their own vanish when they are killed', async () => {
   const server = await RedisServer.start()
   const here = new TokenManager({
-    store: new RedisStore(new RedisConnection({ url: server.url })),
+    store: new RedisStore(patientConnection({ url: server.url })),
     nodeName: 'here',
   })
   const child = fork(new URL('./support/node-process.ts', import.meta.url), [server.url, 'there'], {

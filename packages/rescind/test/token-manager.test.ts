@@ -1,9 +1,10 @@
+import { decodeJwt } from 'jose'
 import { setTimeout as sleep } from 'node:timers/promises'
 import { describe, expect, it, vi } from 'vitest'
 import { RescindError } from '../src/errors.js'
 import { type Policy, Gate } from '../src/gate.js'
 import { MemoryStore } from '../src/stores/memory.js'
-import type { Change, Store } from '../src/stores/store.js'
+import { type Change, logChanged, type Store } from '../src/stores/store.js'
 import { TokenManager, type TokenManagerOptions } from '../src/token-manager.js'
 import { OpaqueVerifier } from '../src/token/opaque-verifier.js'
 import { makeIssuer } from './support/issuer.js'
@@ -37,6 +38,7 @@ const broken = (code: 'ERR_STORE_UNAVAILABLE' | 'ERR_STORE_REFUSED' = 'ERR_STORE
     kind: 'broken',
     put: fail,
     restore: fail,
+    advance: fail,
     find: fail,
     list: fail,
     changes: fail,
@@ -133,7 +135,7 @@ describe('no revocation ends before its token does', () => {
     const { expiresAt } = await manager.revokeToken(token)
     expect(expiresAt).toBe(now() + 7200 + 5 + 300)
     advance(31 * 60)
-    expect(await manager.check(token)).toMatchObject({ status: 'revoked' })
+    expect(await manager.check(decodeJwt(token))).toMatchObject({ status: 'revoked' })
   })
 
   it('a token older than the longest life is refused, so that a revocation by claims cannot be outlived', async () => {
@@ -181,8 +183,44 @@ describe('no revocation ends before its token does', () => {
       message: expect.stringContaining('7200 s'),
     })
     expect(await ask(long)).toBe('token_revoked')
+    // No gate accepts it for longer than that.
     advance(1800)
-    expect(await manager.check(long)).toEqual({ status: 'clear' })
+    expect(await ask(long)).toBe('token_expired')
+    await expect(manager.check(long)).rejects.toMatchObject({ code: 'ERR_TOKEN_EXPIRED' })
+  })
+
+  it('of a fixed time no second is missing: who was revoked by claims is too old from then on', async () => {
+    const { manager, now, advance, ask } = setUp({ ttl: 'fixed', lifetimeMaxSeconds: 1800 })
+    const token = await issuer.sign({ iat: now(), exp: now() + 1800 })
+    await manager.revoke({ sub: 'alice' })
+    advance(1799)
+    expect(await ask(token)).toBe('token_revoked')
+    for (const seconds of [1, 0.5, 3]) {
+      advance(seconds)
+      expect(await ask(token)).toBe('token_expired')
+    }
+  })
+
+  it('warns of an end that was given and comes before that of the token', async () => {
+    const onWarning = vi.fn()
+    const { manager, now } = setUp({ onWarning })
+    const token = await issuer.sign({ iat: now(), exp: now() + 600 })
+    await manager.revokeToken(token, { expiresAt: now() + 700 })
+    expect(onWarning).not.toHaveBeenCalled()
+    await manager.revokeToken(token, { expiresAt: now() + 10 })
+    expect(onWarning).toHaveBeenCalledExactlyOnceWith({
+      code: 'REVOCATION_ENDS_EARLY',
+      message: expect.stringContaining('expiresAt'),
+    })
+  })
+
+  it('is not followed by "clear" of a token that is too old for a gate', async () => {
+    const { manager, now, advance } = setUp()
+    const token = await issuer.sign({ iat: now(), exp: now() + 8 * 3600 })
+    await manager.revoke({ sub: 'alice' })
+    expect(await manager.isRevoked(token)).toBe(true)
+    advance(3600)
+    await expect(manager.isRevoked(token)).rejects.toMatchObject({ code: 'ERR_TOKEN_EXPIRED' })
   })
 
   it('the tolerance is at least that of the verifier', async () => {
@@ -203,6 +241,37 @@ describe('check answers', () => {
       }
       expect(await ask(token)).toBe('check_unavailable')
     }
+  })
+
+  it.each([NaN, Infinity, -1])(
+    'unknown from a replica that never read, and from none older than %d ms',
+    async (ms) => {
+      const { manager, gate } = setUp({ store: broken() })
+      const claims = { sub: 'alice', jti: '1' }
+      expect(manager.checkNow(claims, ms)).toBeUndefined()
+      expect(await manager.check(claims, { stalenessMaxMs: ms })).toMatchObject({ status: 'unknown' })
+      if (ms !== Infinity) return
+      const head = { authorization: [`Bearer ${await issuer.sign()}`] }
+      for (const policy of [
+        { stalenessMaxMs: ms },
+        { onUnknown: 'stale', staleMaxSeconds: ms },
+      ] satisfies Policy[])
+        expect(await gate.check(head, policy)).toMatchObject({ denial: { code: 'check_unavailable' } })
+    },
+  )
+
+  it('the store where a staleness is no number, and memory of any age where it is without end', async () => {
+    const { manager } = setUp()
+    await manager.ready()
+    const find = vi.spyOn(manager.store, 'find')
+    expect(await manager.check({ sub: 'alice', jti: '1' }, { stalenessMaxMs: Infinity })).toEqual({
+      status: 'clear',
+    })
+    expect(find).not.toHaveBeenCalled()
+    expect(await manager.check({ sub: 'alice', jti: '1' }, { stalenessMaxMs: NaN })).toEqual({
+      status: 'clear',
+    })
+    expect(find).toHaveBeenCalledTimes(1)
   })
 
   it('503 also when the application fails to log it', async () => {
@@ -289,6 +358,29 @@ describe('check answers', () => {
     await manager.revoke({ sub: 'alice' })
     expect(await ask('s2')).toBe('token_revoked')
   })
+
+  it('for opaque tokens with a jti by that, so that claims tell as much as the token', async () => {
+    const claims = {
+      iss: 'https://as.example',
+      sub: 'alice',
+      jti: '7',
+      iat: Math.floor(Date.now() / 1000) - 5,
+    }
+    const verifier = new OpaqueVerifier({ verify: () => claims })
+    const { manager, gate } = setUp({ verifier })
+    const verdict = await gate.check({ authorization: ['Bearer s1'] })
+    if (!verdict.allowed) throw new Error('denied')
+    const living = manager.onRevoked(verdict.auth.claims)
+    expect((await manager.revokeToken('s1')).target).toEqual({ iss: claims.iss, jti: '7' })
+    for (const asked of ['s1', verdict.auth, verdict.auth.claims, { iss: claims.iss, jti: '7' }]) {
+      expect(await manager.isRevoked(asked)).toBe(true)
+      expect(await manager.isRevoked(asked, { consistency: 'strict' })).toBe(true)
+    }
+    expect(manager.checkNow(verdict.auth.claims)).toMatchObject({ status: 'revoked' })
+    expect(await living).toBe('revoked')
+    expect(await manager.isRevoked({ ...claims, jti: '8' })).toBe(false)
+    await manager.close()
+  })
 })
 
 describe('the gate compares scopes after everything else', () => {
@@ -314,6 +406,7 @@ describe('a policy that a typed caller could not write', () => {
     ['scopes that are no texts', { scope: [['admin']] }],
     ['a source that there is not', { tokenFrom: ['cookie'] }],
     ['a source as text', { tokenFrom: 'header' }],
+    ['no source at all', { tokenFrom: [] }],
   ])('%s lets nobody in, and the cause is told', async (_, policy) => {
     const { manager } = setUp()
     const causes: RescindError[] = []
@@ -368,6 +461,37 @@ describe('bad input', () => {
     expect(await manager.store.position()).toBe(before)
   })
 
+  it.each([NaN, Infinity, 0, 2 ** 31, 0.5, '1'])('a time that no timer can wait for: %s', async (wrong) => {
+    const ms = wrong as number
+    const invalid = { code: 'ERR_OPTION_INVALID' }
+    await expect(manager.ready({ timeoutMs: ms })).rejects.toMatchObject(invalid)
+    await expect(manager.revoke({ sub: 'a' }, { ack: 'everywhere', timeoutMs: ms })).rejects.toMatchObject(
+      invalid,
+    )
+    expect(() => manager.watch({ pollMs: ms })).toThrow('pollMs')
+    const verify = () => null
+    expect(() => new OpaqueVerifier({ verify, timeoutMs: ms })).toThrow('timeoutMs')
+  })
+
+  it.each([NaN, Infinity, -1, 301])(
+    'an opaque verifier with a tolerance of %d seconds',
+    (clockToleranceSeconds) => {
+      const wrong = () => new OpaqueVerifier({ verify: 'no' as never, clockToleranceSeconds })
+      expect(wrong).toThrow(/verify must[^]*clockToleranceSeconds must/)
+    },
+  )
+
+  it('the auth of a token that has ended long ago', async () => {
+    const { manager, gate, now, advance } = setUp()
+    const head = { authorization: [`Bearer ${await issuer.sign({ iat: now(), exp: now() + 600 })}`] }
+    const verdict = await gate.check(head)
+    if (!verdict.allowed) throw new Error(verdict.denial.code)
+    advance(3600)
+    await expect(manager.revokeToken(verdict.auth)).rejects.toMatchObject({ code: 'ERR_TOKEN_EXPIRED' })
+    await expect(manager.preview(verdict.auth)).rejects.toMatchObject({ code: 'ERR_TOKEN_EXPIRED' })
+    await expect(manager.revokeToken(verdict.auth, { expiresAt: now() - 1 })).rejects.toThrow('expiresAt')
+  })
+
   it('a token as text needs a verifier', async () => {
     const manager = new TokenManager({ store: new MemoryStore() })
     await expect(manager.revokeToken(await issuer.sign())).rejects.toMatchObject({
@@ -378,6 +502,14 @@ describe('bad input', () => {
       /verifier[^]*realm[^]*retryAfterSeconds/,
     )
   })
+
+  it.each(['', 'x'.repeat(129), '\ud800', 7])(
+    'a name of a node that others could not read: %j',
+    (nodeName) => {
+      expect(() => setUp({ nodeName: nodeName as string })).toThrow(/nodeName must/)
+      expect(setUp({ nodeName: 'x'.repeat(128) }).manager.replica!.name).toHaveLength(128)
+    },
+  )
 
   it('settings are checked whole, from options and from the environment', () => {
     const store = new MemoryStore()
@@ -424,6 +556,47 @@ describe('list, preview and watch', () => {
     const first = await manager.list({ limit: 4 })
     expect(first.revocations).toHaveLength(4)
     expect((await manager.list({ cursor: first.cursor })).revocations).toHaveLength(2)
+  })
+
+  it('list searches in values, reason, actor and id, in any case', async () => {
+    const { manager } = setUp()
+    await manager.revoke({ sub: 'Alice' }, { reason: 'left the company' })
+    const { id } = await manager.revoke({ sub: 'bob', client_id: 'app' }, { actor: 'Carol' })
+    await manager.revoke({ sub: 'dave' })
+    const subs = async (search: string) =>
+      (await manager.list({ search })).revocations.map(({ target }) => target.sub)
+    expect(await subs('alice')).toEqual(['Alice'])
+    expect(await subs('COMPANY')).toEqual(['Alice'])
+    expect(await subs('carol')).toEqual(['bob'])
+    expect(await subs(id.slice(3, 15))).toEqual(['bob'])
+    expect(await subs('client_id')).toEqual([])
+    expect(await subs('a')).toEqual(['dave', 'bob', 'Alice'])
+    for (const search of ['', 'x'.repeat(257)])
+      await expect(manager.list({ search })).rejects.toMatchObject({ code: 'ERR_OPTION_INVALID' })
+  })
+
+  it('find tells all that stands under an id, and nothing when it has ended or was restored', async () => {
+    const { manager, now, advance } = setUp()
+    const { id } = await manager.revoke({ sub: 'alice' }, { expiresAt: now() + 100, issuedBefore: null })
+    await manager.revoke({ sub: 'alice' }, { expiresAt: now() + 500, reason: 'r', actor: 'a' })
+    expect(await manager.find(id)).toEqual({
+      id,
+      target: { sub: 'alice' },
+      scope: 'claims',
+      restoredAt: null,
+      revocations: [
+        expect.objectContaining({ expiresAt: now() + 500, issuedBefore: now(), reason: 'r', actor: 'a' }),
+        expect.objectContaining({ expiresAt: now() + 100, issuedBefore: null }),
+      ],
+    })
+    advance(100)
+    expect((await manager.find(id))?.revocations).toHaveLength(1)
+    await manager.restore({ sub: 'alice' })
+    const restoredAt = Math.floor(now())
+    expect(await manager.find(id)).toBeUndefined()
+    await manager.revoke({ sub: 'alice' })
+    expect(await manager.find(id)).toMatchObject({ restoredAt, revocations: [{ id }] })
+    expect(await manager.find('AAAAAAAAAAAAAAAAAAAAAA')).toBeUndefined()
   })
 
   it('preview says what would happen and writes nothing', async () => {
@@ -488,6 +661,29 @@ describe('list, preview and watch', () => {
     expect(await last).toEqual({ done: true, value: undefined })
   })
 
+  it('watch begins when it is called, whenever the first change is asked for', async () => {
+    const { manager } = setUp()
+    const changes = manager.watch()
+    await manager.revoke({ sub: 'a' })
+    expect((await changes.next()).value).toMatchObject({ revocation: { target: { sub: 'a' } } })
+    await manager.close()
+  })
+
+  it('watch that nobody reads throws nothing, and one waits from the start for a store that is away', async () => {
+    const store = new MemoryStore()
+    const original = store.position.bind(store)
+    let failures = 3
+    store.position = () =>
+      failures-- > 0 ? Promise.reject(new RescindError('ERR_STORE_TIMEOUT', 'slow')) : original()
+    const { manager } = setUp({ store })
+    manager.watch()
+    const next = manager.watch({ pollMs: 10 }).next()
+    await until(() => failures < 0, { what: 'the position' })
+    await manager.revoke({ sub: 'a' })
+    expect((await next).value).toMatchObject({ type: 'revoked' })
+    await manager.close()
+  })
+
   it('watch waits while the store is away, and throws when the log does not hold its position', async () => {
     const store = new MemoryStore()
     const original = store.changes.bind(store)
@@ -512,4 +708,26 @@ it('the store is given targets only as digests, names and values, and never a to
   expect(target.digest).toMatch(/^[A-Za-z0-9_-]{22}$/)
   const signature = token.split('.')[2] as string
   expect(JSON.stringify(put.mock.calls)).not.toContain(signature.slice(0, 16))
+})
+
+it('a manager is ready when the log can be read, though it changed while it was read', async () => {
+  const store = new MemoryStore()
+  const original = store.readLog.bind(store)
+  let failures = 2
+  store.readLog = (...read) => (failures-- > 0 ? Promise.reject(logChanged()) : original(...read))
+  const { manager } = setUp({ store })
+  await manager.ready()
+  expect(manager.replica!.isFreshWithin(1000)).toBe(true)
+  await manager.close()
+})
+
+it('without a replica a manager is ready when the store has answered', async () => {
+  const store = new MemoryStore()
+  const ping = vi
+    .spyOn(store, 'ping')
+    .mockRejectedValueOnce(new RescindError('ERR_STORE_UNAVAILABLE', 'not connected yet'))
+  await setUp({ store, replica: false }).manager.ready()
+  expect(ping).toHaveBeenCalledTimes(2)
+  const away = setUp({ store: broken('ERR_STORE_REFUSED'), replica: false }).manager
+  await expect(away.ready({ timeoutMs: 1 })).rejects.toMatchObject({ code: 'ERR_STORE_REFUSED' })
 })

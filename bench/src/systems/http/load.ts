@@ -1,10 +1,11 @@
-/** The process that asks: `autocannon` over connections that stay open, with tokens of a pool in turn. */
-import autocannon from 'autocannon'
+/** The process that asks: `autocannon` over connections that stay open, with requests of a pool in turn. */
+import autocannon, { type Request } from 'autocannon'
 import { quantile } from '../../statistics.js'
 
 export interface LoadRequest {
   readonly url: string
-  readonly tokens: readonly string[]
+  /** Each connection sends its own part of them, again and again: at least one for each. */
+  readonly requests: readonly Request[]
   readonly connections: number
   readonly durationMs: number
 }
@@ -17,9 +18,10 @@ export interface LoadAnswer {
 }
 
 /** Rejects when any answer is not a 200: a server that refuses is not fast. */
-export async function run({ url, tokens, connections, durationMs }: LoadRequest): Promise<LoadAnswer> {
+export async function run({ url, requests, connections, durationMs }: LoadRequest): Promise<LoadAnswer> {
   const times: number[] = []
   let refused = 0
+  let connected = 0
   const startedAt = performance.now()
   await new Promise<void>((resolve, reject) => {
     const instance = autocannon(
@@ -27,7 +29,10 @@ export async function run({ url, tokens, connections, durationMs }: LoadRequest)
         url,
         connections,
         duration: durationMs / 1000,
-        requests: tokens.map((token) => ({ headers: { authorization: `Bearer ${token}` } })),
+        setupClient: (client) => {
+          const own = connected++ % connections
+          client.setRequests(requests.filter((_, i) => i % connections === own))
+        },
       },
       (error: Error | null) => (error === null ? resolve() : reject(error)),
     )

@@ -45,10 +45,18 @@ export async function refusals(index: number): Promise<number[]> {
   return refusedAt
 }
 
-/** How many nodes accept the token with this number: before it is revoked, all must. */
-export function accepting(index: number): number {
+/**
+ * How many nodes accept the token with this number: before it is revoked, all must. One that was held up for a second is
+ * waited for, until it is fresh.
+ */
+export async function accepting(index: number): Promise<number> {
   const claims = { iss: ISSUER, jti: revokedJti(index), iat: secondsNow(), exp: secondsNow() + 600 }
-  return managers.filter((manager) => manager.checkNow(claims)?.status === 'clear').length
+  const deadline = nowMs() + GIVE_UP_MS
+  for (;;) {
+    const count = managers.filter((manager) => manager.checkNow(claims)?.status === 'clear').length
+    if (count === managers.length || nowMs() > deadline) return count
+    await new Promise((resolve) => setTimeout(resolve, LOOK_EVERY_MS))
+  }
 }
 
 /** User and system time of this process, in microseconds. */

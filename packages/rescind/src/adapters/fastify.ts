@@ -11,7 +11,7 @@
 import type { FastifyPluginAsync, FastifyReply, FastifyRequest } from 'fastify'
 import type { Auth, Gate, Policy, Verdict } from '../gate.js'
 import { requestHead } from './node.js'
-import { authOf, remember } from './request.js'
+import { authOf, isPrivate, remember } from './request.js'
 
 export { authOf }
 
@@ -26,6 +26,7 @@ declare module 'fastify' {
   }
 }
 
+/** What `app.register(rescindPlugin, …)` takes. */
 export interface RescindPluginOptions {
   readonly gate: Gate
   /** For routes that have none of their own in `config.rescind`. Default: any token that passes. */
@@ -100,7 +101,8 @@ function settle(request: FastifyRequest, reply: FastifyReply, verdict: Verdict, 
       .send(Buffer.from(JSON.stringify(denial.body)))
     return
   }
-  for (const name in verdict.headers) reply.header(name, verdict.headers[name])
+  const { headers } = verdict
+  for (const name in headers) if (!isPrivate(reply.getHeader(name))) reply.header(name, headers[name])
   remember(request.raw, verdict.auth)
   if (!('auth' in request)) Object.assign(request, { auth: verdict.auth })
   done()

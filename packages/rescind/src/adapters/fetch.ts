@@ -16,9 +16,9 @@ export { authOf }
 const FORM_BYTES_MAX = 65_536
 
 /**
- * What the gate reads of a request. The body is read, from a clone, only where the policy takes tokens from
- * forms. `Headers` joins repeated fields, so that two tokens look like one malformed token; where the server
- * shows its `rawHeaders` (names and values by turns, as in Node), they are told apart.
+ * What the gate reads of a request. The body is read, from a clone, only where the policy takes tokens from forms, and
+ * was not read before. `Headers` joins repeated fields, so that two tokens look like one malformed token; where the
+ * server shows its `rawHeaders` (names and values by turns, as in Node), they are told apart.
  */
 export async function requestHead(
   request: Request,
@@ -62,6 +62,8 @@ function withHeaders(response: Response, headers: Readonly<Record<string, string
 }
 
 async function readForm(request: Request): Promise<{ access_token: string[] } | undefined> {
+  // Somebody has read it before, and nobody can again.
+  if (request.bodyUsed) return undefined
   const body = request.clone().body as ReadableStream<Uint8Array> | null
   const reader = body?.getReader()
   if (reader === undefined) return undefined

@@ -8,7 +8,7 @@
 import type { Middleware } from 'koa'
 import type { Auth, Gate, Policy } from '../gate.js'
 import { requestHead } from './node.js'
-import { remember } from './request.js'
+import { isPrivate, remember } from './request.js'
 
 export { authOf } from './request.js'
 
@@ -32,7 +32,8 @@ export function requireToken(gate: Gate, policy?: Policy): Middleware<RescindSta
       ctx.body = JSON.stringify(denial.body)
       return
     }
-    ctx.set(verdict.headers)
+    const { headers } = verdict
+    for (const name in headers) if (!isPrivate(ctx.response.get(name))) ctx.set(name, headers[name] as string)
     ctx.state.auth = verdict.auth
     remember(ctx.req, verdict.auth)
     await next()

@@ -38,6 +38,7 @@ export interface SocketIoLike {
   readonly connected: boolean
 }
 
+/** How a connection is ended. */
 export interface LiveOptions {
   /** The close code of a WebSocket: 4000 to 4999 (RFC 6455 §7.4.2), or 1008. Default 4401. */
   readonly code?: number | undefined

@@ -11,10 +11,11 @@ import { RescindError } from '../errors.js'
 import { type Auth as GateAuth, Gate, type Policy } from '../gate.js'
 import { TokenManager } from '../token-manager.js'
 import { requestHead } from './node.js'
-import { authOf, remember } from './request.js'
+import { authOf, isPrivate, remember } from './request.js'
 
 export { authOf }
 
+/** What `RescindModule.forRoot` takes. */
 export interface RescindModuleOptions {
   readonly gate: Gate
   /** Guards every route that is not `@Public()`. Default true; false: only routes with `@RequireToken()`. */
@@ -28,14 +29,20 @@ export type RescindModuleAsyncOptions = Omit<RescindModuleOptions, 'gate'> &
 
 /** Imported once, by the root module; then `Gate` and `TokenManager` can be injected everywhere. */
 export class RescindModule {
+  /** With a gate that is there already, and that outlives the application: its manager is yours to close. */
   static forRoot(options: RescindModuleOptions): nest.DynamicModule {
     return moduleOf({ provide: Gate, useValue: options.gate }, options.global)
   }
 
+  /**
+   * With a gate that a factory makes, which may have providers injected. It ends with the application: `app.close()`
+   * closes its manager, after the last request.
+   */
   static forRootAsync(options: RescindModuleAsyncOptions): nest.DynamicModule {
     const { inject = [], imports = [], global } = options
     const useFactory = async (...args: unknown[]) => (await options.useFactory(...args)).gate
-    return { ...moduleOf({ provide: Gate, useFactory, inject }, global), imports }
+    const { providers = [], ...module } = moduleOf({ provide: Gate, useFactory, inject }, global)
+    return { ...module, imports, providers: [...providers, CLOSER] }
   }
 }
 
@@ -75,12 +82,22 @@ export class RescindGuard implements nest.CanActivate {
     if (before?.gate === this.gate && before.policy === policy) return true
     const verdict = await this.gate.check(requestHead(req, body), policy)
     const { headers } = verdict.allowed ? verdict : verdict.denial
-    for (const [name, value] of Object.entries(headers)) (res.setHeader ?? res.header).call(res, name, value)
+    for (const [name, value] of Object.entries(headers))
+      if (!isPrivate(res.getHeader(name))) (res.setHeader ?? res.header).call(res, name, value)
     if (!verdict.allowed) throw new DenialException(verdict.denial)
     remember(req, verdict.auth)
     passed.set(req, { gate: this.gate, policy })
     return true
   }
+}
+
+/** Called when no request is answered any more. */
+const CLOSER: nest.Provider = {
+  provide: Symbol('rescind:closer'),
+  useFactory: ({ manager }: Gate): nest.OnApplicationShutdown => ({
+    onApplicationShutdown: () => manager.close(),
+  }),
+  inject: [Gate],
 }
 
 /** Sends a denial as it is: the platforms would change its content type. */
@@ -107,6 +124,7 @@ function moduleOf(gate: nest.Provider, guardsAll = true): nest.DynamicModule {
 type PlatformRequest = IncomingMessage & { raw?: IncomingMessage; body?: unknown }
 interface PlatformResponse extends Partial<Pick<ServerResponse, 'setHeader'>> {
   header(name: string, value: string): unknown
+  getHeader(name: string): unknown
   status(code: number): { send(body: Buffer): unknown }
 }
 

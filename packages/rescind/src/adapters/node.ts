@@ -9,7 +9,7 @@ import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Denial } from '../denial.js'
 import type { Auth, Gate, Policy, Verdict } from '../gate.js'
 import type { RequestHead } from '../token/credentials.js'
-import { authorizationFields, authOf, isForm, queryOf, remember } from './request.js'
+import { authorizationFields, authOf, isForm, isPrivate, queryOf, remember } from './request.js'
 
 export { authOf }
 
@@ -31,7 +31,7 @@ export function requestHead(
 /** Ends the response with a denial: status, headers and problem body (RFC 9457). */
 export function sendDenial(res: ServerResponse, denial: Denial): void {
   res.statusCode = denial.status
-  setHeaders(res, denial.headers)
+  for (const name in denial.headers) res.setHeader(name, denial.headers[name] as string)
   res.end(JSON.stringify(denial.body))
 }
 
@@ -56,7 +56,9 @@ function settle(req: IncomingMessage, res: ServerResponse, verdict: Verdict): Au
     sendDenial(res, verdict.denial)
     return undefined
   }
-  setHeaders(res, verdict.headers)
+  const { headers } = verdict
+  for (const name in headers)
+    if (!isPrivate(res.getHeader(name))) res.setHeader(name, headers[name] as string)
   remember(req, verdict.auth)
   return verdict.auth
 }
@@ -74,8 +76,4 @@ export function protect(
     const auth = await admit(gate, req, res, policy)
     if (auth !== undefined) await handler(req, res, auth)
   }
-}
-
-function setHeaders(res: ServerResponse, headers: Readonly<Record<string, string>>): void {
-  for (const name in headers) res.setHeader(name, headers[name] as string)
 }

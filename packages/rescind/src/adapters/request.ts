@@ -61,6 +61,11 @@ export function takesForm(request: Request, tokenFrom: readonly TokenSource[] | 
   return isForm(request.method, request.headers.get('content-type'))
 }
 
+/** Does a header of the response say as much already as what the gate adds to it (RFC 6750 §2.3), or more? */
+export function isPrivate(value: unknown): boolean {
+  return typeof value === 'string' && /\b(?:private|no-store)\b/i.test(value)
+}
+
 function isAuthorization(name: string | undefined): boolean {
   return name?.length === 13 && name.toLowerCase() === 'authorization'
 }

@@ -36,3 +36,15 @@ export function digestToBytes(digest: Digest): Buffer {
 export function digestFromBytes(bytes: Buffer, offset: number): Digest {
   return bytes.toString('base64url', offset, offset + DIGEST_BYTES)
 }
+
+/** Four words, as a replica holds them. */
+export function digestToWords(digest: Digest): Int32Array {
+  const words = new Int32Array(DIGEST_BYTES / 4)
+  Buffer.from(words.buffer).set(digestToBytes(digest))
+  return words
+}
+
+/** The digest whose words begin at `offset`. */
+export function digestFromWords(words: Int32Array, offset: number): Digest {
+  return digestFromBytes(Buffer.from(words.buffer, words.byteOffset + offset * 4, DIGEST_BYTES), 0)
+}

@@ -9,6 +9,7 @@
  *
  * Pure functions; all times are whole seconds since 1970 (RFC 7519 NumericDate); the clock is an argument.
  */
+import { RescindError } from '../errors.js'
 import type { Digest } from './digest.js'
 import type { Target } from './target.js'
 
@@ -33,6 +34,7 @@ export interface Entry {
   readonly actor?: string | undefined
 }
 
+/** All that stands for one target. */
 export interface State {
   /** Statements made up to and in this second are void; 0 when there was no restore. */
   readonly restoredAt: number
@@ -83,20 +85,22 @@ export function merge(a: State, b: State): State {
 }
 
 /**
- * The state after one more revocation, and the statement as it was made. `changed` is false when the state
- * says as much already. The logical time is after the last restore; a full state has its oldest statement
- * absorbed into the new one, which only ever covers more.
+ * The state after one more revocation, and the statement as it was made: undefined when the state says as much already.
+ * Its logical time is after the last restore; a full state has its oldest statement absorbed into the new one, which
+ * only ever covers more. Throws `ERR_STORE_CORRUPT` where no time is after that restore.
  */
-export function revoke(state: State, wanted: Entry, now: number): { state: State; changed: boolean } {
+export function revoke(state: State, wanted: Entry, now: number): { state: State; made: Entry | undefined } {
   const live = state.entries.filter((entry) => entry.end + PRUNE_GRACE_SECONDS > now)
   const entry: Entry = { ...wanted, at: Math.max(wanted.at, state.restoredAt + 1) }
-  if (live.some((held) => dominates(held, entry))) return { state, changed: false }
+  if (entry.at > TIME_MAX)
+    throw new RescindError(
+      'ERR_STORE_CORRUPT',
+      'the target was restored at the end of all times: no clock says so',
+    )
+  if (live.some((held) => dominates(held, entry))) return { state, made: undefined }
   const others = live.filter((held) => !dominates(entry, held))
   const made = others.length < ENTRIES_MAX ? entry : absorb(entry, oldest(others))
-  return {
-    state: { restoredAt: state.restoredAt, entries: withoutDominated([...others, made]) },
-    changed: true,
-  }
+  return { state: { restoredAt: state.restoredAt, entries: withoutDominated([...others, made]) }, made }
 }
 
 /**
@@ -139,8 +143,14 @@ export function isSameEntry(a: Entry, b: Entry): boolean {
   return a.at === b.at && a.end === b.end && a.issuedBefore === b.issuedBefore
 }
 
-function dominates(a: Entry, b: Entry): boolean {
-  return a.at >= b.at && a.end >= b.end && a.issuedBefore >= b.issuedBefore
+/** Does a statement hold for every token that another holds for, and as long? */
+export function covers(a: Entry, b: Entry): boolean {
+  return a.end >= b.end && a.issuedBefore >= b.issuedBefore
+}
+
+/** Does it say all that another says, also after a restore that voids the other? */
+export function dominates(a: Entry, b: Entry): boolean {
+  return a.at >= b.at && covers(a, b)
 }
 
 /** Keeps the statements that no other one covers, in one order whatever the order they came in. */

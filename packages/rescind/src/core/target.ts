@@ -11,6 +11,7 @@ import { type Digest, targetDigest, textDigest } from './digest.js'
 import type { KnownDigests } from './probe.js'
 import { isWellFormed } from './text.js'
 
+/** What a claim of a target may be: text, numbers below 2^53, booleans. 1 and `"1"` are the same. */
 export type ClaimValue = string | number | boolean
 
 /** Claim names with their values, as users write it: `{ sub: 'alice' }`. */
@@ -69,6 +70,14 @@ export function parseTarget(input: unknown): ParsedTarget {
   }
 }
 
+/**
+ * The id of what is revoked for a target: the digest under which a store holds it. `'everything'` stands for `revokeAll`.
+ * Throws `ERR_TARGET_INVALID`.
+ */
+export function revocationId(target: Target | 'everything'): Digest {
+  return target === 'everything' ? EVERYTHING.digest : parseTarget(target).digest
+}
+
 function readTarget(input: unknown): ParsedTarget {
   if (typeof input !== 'object' || input === null || !isPlain(input)) {
     throw invalid('a target is a plain object of claims, such as { sub: "alice" }')
@@ -84,6 +93,25 @@ function readTarget(input: unknown): ParsedTarget {
     return parseValue(name, (input as Record<string, unknown>)[name])
   })
   return { shape, values, digest: targetDigest(shape, values) }
+}
+
+/** Can a target be of this shape? Under one of another order, or with a name twice, no target would be found. */
+export function isShape(value: unknown): value is Shape {
+  return (
+    Array.isArray(value) &&
+    value.length <= TARGET_CLAIMS_MAX &&
+    value.every(
+      (name: unknown, _, shape) => typeof name === 'string' && problemOf(name, shape) === undefined,
+    ) &&
+    isAscending(value as string[])
+  )
+}
+
+/** By UTF-8 bytes, and none twice. */
+export function isAscending(shape: Shape): boolean {
+  return shape.every(
+    (name, i) => i === 0 || Buffer.compare(Buffer.from(shape[i - 1] as string), Buffer.from(name)) < 0,
+  )
 }
 
 /** The target as an object, with canonical (text) values. */
@@ -229,15 +257,16 @@ function parseValue(name: string, value: unknown): string {
 }
 
 function checkName(name: string, shape: Shape): void {
-  if (name === '' || name.length > CLAIM_NAME_LENGTH_MAX || !name.isWellFormed()) {
-    throw invalid(`a claim name is well-formed text of 1 to ${CLAIM_NAME_LENGTH_MAX} characters`)
-  }
-  if (name === TOKEN_DIGEST && shape.length > 1) {
-    throw invalid(`"${TOKEN_DIGEST}" names one token and stands alone`)
-  }
-  if (name.startsWith('#') && name !== TOKEN_DIGEST) {
-    throw invalid(`claim names that begin with "#" are reserved`)
-  }
+  const problem = problemOf(name, shape)
+  if (problem !== undefined) throw invalid(problem)
+}
+
+function problemOf(name: string, shape: readonly unknown[]): string | undefined {
+  if (name === '' || name.length > CLAIM_NAME_LENGTH_MAX || !name.isWellFormed())
+    return `a claim name is well-formed text of 1 to ${CLAIM_NAME_LENGTH_MAX} characters`
+  if (name === TOKEN_DIGEST && shape.length > 1) return `"${TOKEN_DIGEST}" names one token and stands alone`
+  if (name.startsWith('#') && name !== TOKEN_DIGEST) return `claim names that begin with "#" are reserved`
+  return undefined
 }
 
 function isNameable(value: unknown): value is ClaimValue {

@@ -4,7 +4,7 @@
  * pipeline goes to the primary of its keys.
  */
 import { RescindError } from '../errors.js'
-import type { RedisClient } from './connection.js'
+import type { RedisClient } from './client.js'
 import { refusalOf } from './failure.js'
 
 export interface Confirmation {
@@ -21,7 +21,7 @@ export interface Confirmed<T> {
   readonly shortfall?: RescindError
 }
 
-export type ScriptName = 'rescindChangeBuffer' | 'rescindShape'
+export type ScriptName = 'rescindChangeBuffer' | 'rescindShape' | 'rescindMark'
 const MOVED = /^(MOVED|ASK|TRYAGAIN)\b/
 
 type Script = (...parameters: (string | number | Buffer)[]) => unknown
@@ -76,13 +76,13 @@ function missingOnDisk([error, counts]: Result, { replicas, waitMs }: Confirmati
   if (error !== null && refusalOf(error.message) === 'NOPERM') {
     return new RescindError(
       'ERR_ACK_UNSUPPORTED',
-      'the primary has the revocation, but the user may not run WAITAOF: see the ACL rules in the documentation',
+      'the primary has the write, but the user may not run WAITAOF: see the ACL rules in the documentation',
     )
   }
   if (error !== null) {
     return new RescindError(
       'ERR_ACK_UNSUPPORTED',
-      'the primary has the revocation, but cannot say what stands on disks: onDisk needs Redis 7.2 or newer with appendonly',
+      'the primary has the write, but cannot say what stands on disks: onDisk needs Redis 7.2 or newer with appendonly',
     )
   }
   const [local, remote] = (Array.isArray(counts) ? counts : []).map(Number)
@@ -93,5 +93,5 @@ function missingOnDisk([error, counts]: Result, { replicas, waitMs }: Confirmati
 }
 
 function notReached(what: string): RescindError {
-  return new RescindError('ERR_ACK_NOT_REACHED', `the primary has the revocation, but ${what}`)
+  return new RescindError('ERR_ACK_NOT_REACHED', `the primary has the write, but ${what}`)
 }

@@ -1,13 +1,15 @@
 /**
  * What each part of a system may do on Redis, as arguments of `ACL SETUSER`: a `reader` is an application node that
- * checks, a `writer` one that revokes and restores, an `operator` a person who looks (`inspect`).
+ * checks, a `writer` one that revokes and restores, a `service` the service (`@rescind/server`), which also keeps
+ * records, an `operator` a person who looks (`inspect`).
  *
  * `docs/redis-acl.md` says what each can and cannot do, and a test runs every command of a server as the reader.
  */
 import { throwProblems } from '../config.js'
-import { bellChannel, namespaceProblems } from './namespace.js'
+import { bellChannel, namespaceProblems, recordsPrefix } from './namespace.js'
 import { Partition } from './partition.js'
 
+/** For which namespace and which release the rules are made. */
 export interface AclOptions {
   /** As of the store. Default `main`. */
   readonly namespace?: string | undefined
@@ -24,6 +26,7 @@ export interface AclOptions {
 export interface AclRules {
   readonly reader: readonly string[]
   readonly writer: readonly string[]
+  readonly service: readonly string[]
   readonly operator: readonly string[]
 }
 
@@ -49,6 +52,11 @@ const WRITE = [
   ...['set', 'append', 'hmget', 'pttl', 'pexpire', 'publish', 'wait'],
   ...['eval', 'evalsha', 'script|exists', 'script|load'],
 ]
+/** Clients of the service, answers that it repeats, and its audit trail. */
+const RECORDS = [
+  ...['get', 'set', 'del', 'hget', 'hgetall', 'hset', 'hdel', 'hlen', 'eval', 'evalsha'],
+  ...['xadd', 'xlen', 'xrange', 'xrevrange', 'zadd', 'zrange', 'zrem'],
+]
 const LOOK = ['config|get', 'acl|getuser']
 
 /** Throws `ERR_CONFIG_INVALID` for options that no store would take. */
@@ -65,6 +73,13 @@ export function aclRules(options: AclOptions = {}): AclRules {
   const may = (...names: string[]) => names.map((name) => `+${name}`)
   const fresh = [...(isSeven ? ['clearselectors'] : []), 'resetkeys', 'resetchannels', '-@all']
   const readable = all.map((pattern) => (isSeven ? `%R~${pattern}` : `~${pattern}`))
+  const records = `${recordsPrefix(namespace)}*`
+  const writer = [
+    ...fresh,
+    ...all.map((pattern) => `~${pattern}`),
+    channel,
+    ...may(...CONNECT, ...READ, ...LISTEN, ...WRITE, ...(version >= 7.2 ? ['waitaof'] : [])),
+  ]
   return {
     reader: [
       ...fresh,
@@ -73,12 +88,11 @@ export function aclRules(options: AclOptions = {}): AclRules {
       channel,
       ...may(...CONNECT, ...READ, ...LISTEN, ...(isSeven ? ANNOUNCE : [])),
     ],
-    writer: [
-      ...fresh,
-      ...all.map((pattern) => `~${pattern}`),
-      channel,
-      ...may(...CONNECT, ...READ, ...LISTEN, ...WRITE, ...(version >= 7.2 ? ['waitaof'] : [])),
-    ],
+    writer,
+    // On its records, and on those alone, it may do what nobody may on revocations (`DEL`).
+    service: isSeven
+      ? [...writer, `(~${records} ${may(...RECORDS).join(' ')})`]
+      : [...writer, `~${records}`, ...may(...RECORDS)],
     operator: [
       ...fresh,
       ...readable,

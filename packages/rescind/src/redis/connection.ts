@@ -6,13 +6,14 @@
  * Nothing is queued while Redis is away and nothing is sent twice: a check that waited out an outage would be
  * answered "not revoked" by the empty server that came back.
  */
-import { Cluster, Redis, type RedisOptions } from 'ioredis'
+import { TLSSocket } from 'node:tls'
+import { Cluster, Redis } from 'ioredis'
 import type { Environment } from '../config.js'
 import { RescindError } from '../errors.js'
 import { EventStream } from '../event-stream.js'
+import { clientOptions, makeClient, primariesOf, type RedisClient, type RedisRole } from './client.js'
 import { EvictionGuard } from './eviction.js'
 import { storeFailure } from './failure.js'
-import { CHANGE_KEYS, CHANGE_SCRIPT, RESEED_SCRIPT, SHAPE_SCRIPT } from './script.js'
 import {
   type RedisAddress,
   type RedisConnectionOptions,
@@ -21,9 +22,6 @@ import {
   redisPlanFromOptions,
 } from './settings.js'
 
-/** What a socket is for. */
-export type RedisRole = 'checks' | 'writes' | 'waits' | 'log' | 'bell'
-
 /** Something that happened to a connection. `failure` has no address, user or password in it. */
 export interface RedisEvent {
   readonly type: 'ready' | 'lost' | 'failed'
@@ -31,32 +29,13 @@ export interface RedisEvent {
   readonly failure?: RescindError
 }
 
-/** The client of a role, with the scripts. */
-export type RedisClient = (Redis | Cluster) & {
-  rescindChangeBuffer(...keysAndArguments: (string | number | Buffer)[]): Promise<ChangeReply>
-  rescindShape(...keysAndArguments: (string | number)[]): Promise<number>
-  /** How many keys there are stands first. */
-  rescindReseed(...keysAndArguments: (string | number | Buffer)[]): Promise<number>
-}
-
-/** Whether something changed, the record as it stands, and where the log ends: epoch, segment, size, chain. */
-export type ChangeReply = [number, Buffer | null, Buffer, Buffer, Buffer, Buffer]
-
-/** The longest wait before the next attempt to connect, so that recovery takes under two seconds. */
-const RETRY_DELAY_MAX_MS = 500
-/** A socket with a command in flight and no byte for so long is dropped: the server is frozen or cut off. */
-const SILENCE_MAX_MS = 1000
 const CLOSE_TIMEOUT_MS = 500
-
-/** The server is another one than it was, or will be; among Sentinels there may be a primary that has its replicas. */
-const NOT_NOW = /^(READONLY|LOADING|MASTERDOWN)/
-const NOT_THE_PRIMARY = /^(READONLY|LOADING|MASTERDOWN|NOREPLICAS)/
 
 /** One socket (or one per node, in a cluster) and what is known of it. */
 interface Link {
   readonly client: RedisClient
-  /** Resolves when it is ready for the first time. */
-  readonly firstReady: Promise<void>
+  /** Those who wait for it to be ready for the first time. */
+  readonly waiting: Set<() => void>
   /** It was ready or failed once: from then on nobody waits for it, it answers or fails at once. */
   isSettled: boolean
   failure?: RescindError | undefined
@@ -69,6 +48,10 @@ export interface ServerLink {
   where(): { readonly address: string; readonly isLocal: boolean; readonly isEncrypted: boolean }
 }
 
+/**
+ * The connections of one process to Redis, for as many stores as there are. Close it when no store needs it
+ * any more.
+ */
 export class RedisConnection {
   /** `single`, `sentinel` or `cluster`. */
   readonly kind: RedisPlan['kind']
@@ -137,10 +120,12 @@ export class RedisConnection {
     const link = this.#link(role)
     const { client, guard } = link
     if (guard.isPassed && client.status === 'ready') return withDeadline(timeoutMs, commands(client))
-    const admitted = whenReady(link).then(() => guard.pass(() => primariesOf(client)))
+    const late = new AbortController()
+    const admitted = whenReady(link, late.signal).then(() => guard.pass(() => primariesOf(client)))
     return withDeadline(
       timeoutMs,
-      admitted.then(() => commands(client)),
+      unlessLate(admitted, late.signal, () => commands(client)),
+      late,
     )
   }
 
@@ -153,9 +138,12 @@ export class RedisConnection {
   /** Runs commands on the socket of the log, whatever the server evicts: for `inspect`. */
   async look<T>(timeoutMs: number, commands: (client: RedisClient) => Promise<T>): Promise<T> {
     const link = this.#link('log')
+    const late = new AbortController()
+    const ready = whenReady(link, late.signal)
     return withDeadline(
       timeoutMs,
-      whenReady(link).then(() => commands(link.client)),
+      unlessLate(ready, late.signal, () => commands(link.client)),
+      late,
     )
   }
 
@@ -193,11 +181,14 @@ export class RedisConnection {
     client.on('message', (from: string, message: string) => {
       if (from === channel) listener(message)
     })
-    client.on('ready', () => {
+    const subscribe = () => {
       client.subscribe(channel).catch((error: unknown) => {
         this.#events.publish({ type: 'failed', role: 'bell', failure: storeFailure(error) })
       })
-    })
+    }
+    client.on('ready', subscribe)
+    // Another store may have opened the socket before.
+    if (client.status === 'ready') subscribe()
   }
 
   /** Drops the sockets of a role, so that they find the primary anew. */
@@ -211,10 +202,8 @@ export class RedisConnection {
     const known = this.#links.get(role)
     if (known !== undefined) return known
     const client = makeClient(this.#plan, role)
-    let settle: () => void
-    const firstReady = new Promise<void>((resolve) => (settle = resolve))
     const guard = new EvictionGuard(() => this.#refusesEviction)
-    const link: Link = { client, firstReady, isSettled: false, guard }
+    const link: Link = { client, waiting: new Set(), isSettled: false, guard }
     this.#links.set(role, link)
     let wasLost = false
     // Without a listener for `error`, the first failure would end the process.
@@ -224,9 +213,8 @@ export class RedisConnection {
       this.#events.publish({ type: 'failed', role, failure })
     })
     client.on('ready', () => {
-      link.isSettled = true
       link.failure = undefined
-      settle()
+      settle(link)
       this.#events.publish({ type: 'ready', role })
       // Nothing tells a silent doorbell from a dead one, so it follows the fate of the log.
       if (role === 'log' && wasLost) this.reconnect('bell')
@@ -235,9 +223,8 @@ export class RedisConnection {
     client.on('+node', () => guard.reset())
     client.on('close', () => {
       guard.reset()
-      link.isSettled = true
       wasLost = true
-      settle()
+      settle(link)
       this.#events.publish({ type: 'lost', role })
     })
     // The first attempt may fail; the client goes on trying by itself, and its events say so.
@@ -246,22 +233,38 @@ export class RedisConnection {
   }
 }
 
-/** Only the very first use waits; later, a lost connection fails at once. */
-async function whenReady(link: Link): Promise<void> {
-  if (!link.isSettled) await link.firstReady
+/** Only the very first use waits, until it is too late for it; later, a lost connection fails at once. */
+async function whenReady(link: Link, late: AbortSignal): Promise<void> {
+  if (!link.isSettled) {
+    await new Promise<void>((resolve) => {
+      link.waiting.add(resolve)
+      late.addEventListener('abort', () => link.waiting.delete(resolve), { once: true })
+    })
+  }
   if (link.client.status !== 'ready') throw lost(link.failure)
 }
 
-function primariesOf(client: RedisClient): readonly Redis[] {
-  return client instanceof Cluster ? client.nodes('master') : [client]
+function settle(link: Link): void {
+  link.isSettled = true
+  for (const resolve of link.waiting) resolve()
+  link.waiting.clear()
+}
+
+/** Whoever was told that it failed must not find it done afterwards. */
+async function unlessLate<T>(before: Promise<void>, late: AbortSignal, work: () => Promise<T>): Promise<T> {
+  await before
+  late.throwIfAborted()
+  return work()
 }
 
 function linkTo(client: Redis): ServerLink {
   return {
     call: async (command, ...args) => client.call(command, ...args),
     where: () => {
-      const { remoteAddress, remotePort } = client.stream
-      const isEncrypted = client.options.tls !== undefined
+      const { stream } = client
+      const { remoteAddress, remotePort } = stream
+      // What the socket is, and not what was asked for.
+      const isEncrypted = stream instanceof TLSSocket
       if (remoteAddress === undefined) return { address: 'unix socket', isLocal: true, isEncrypted }
       const host = remoteAddress.replace(/^::ffff:/, '')
       const isLocal = host.startsWith('127.') || host === '::1'
@@ -277,95 +280,12 @@ function lost(failure: RescindError | undefined): RescindError {
   })
 }
 
-function makeClient(plan: RedisPlan, role: RedisRole): RedisClient {
-  const scripts = {
-    rescindChange: { lua: CHANGE_SCRIPT, numberOfKeys: CHANGE_KEYS.length },
-    rescindShape: { lua: SHAPE_SCRIPT, numberOfKeys: 2 },
-    rescindReseed: { lua: RESEED_SCRIPT },
-  }
-  const options = clientOptions(plan, role)
-  if (plan.kind === 'cluster') {
-    const cluster = new Cluster(
-      plan.nodes.map(({ host, port }) => ({ host, port })),
-      {
-        redisOptions: options,
-        scripts,
-        lazyConnect: true,
-        enableOfflineQueue: false,
-        // Of a pipeline of which a part was redirected ioredis sends all to the other server, ASKING: a key that has not
-        // moved yet is then answered "nothing there". And it follows no move when the parts disagree.
-        enableAutoPipelining: false,
-        maxRedirections: 3,
-        slotsRefreshTimeout: plan.connectTimeoutMs,
-        clusterRetryStrategy: retryDelayMs,
-        // A certificate names hosts, so the address that the cluster tells is used as it is.
-        ...(plan.tls === undefined ? {} : { dnsLookup: (address, callback) => callback(null, address) }),
-      },
-    )
-    return cluster as unknown as RedisClient
-  }
-  const own = {
-    ...options,
-    scripts,
-    db: plan.db,
-    lazyConnect: true,
-    enableOfflineQueue: false,
-    enableAutoPipelining: role === 'checks' || role === 'log',
-    retryStrategy: retryDelayMs,
-  } satisfies RedisOptions
-  if (plan.kind === 'single') return new Redis({ ...own, ...plan.address }) as unknown as RedisClient
-  return new Redis({
-    ...own,
-    sentinels: plan.sentinels.map(({ host, port }) => ({ host, port })),
-    name: plan.name,
-    // Nobody needs the news of a failover: a frozen primary is left for its silence, a demoted one for its role. And the
-    // detector of ioredis drops the new connection once for each Sentinel that tells of it late, or, when told while it
-    // asks for the primary, ends for good.
-    failoverDetector: false,
-    sentinelRetryStrategy: retryDelayMs,
-    sentinelCommandTimeout: plan.connectTimeoutMs,
-    ...(plan.sentinelUsername === undefined ? {} : { sentinelUsername: plan.sentinelUsername }),
-    ...(plan.sentinelPassword === undefined ? {} : { sentinelPassword: plan.sentinelPassword }),
-  }) as unknown as RedisClient
-}
-
-function clientOptions(plan: RedisPlan, role: RedisRole) {
-  return {
-    connectionName: `rescind-${role}`,
-    // What a user with few rights may not say would stand in the server's log of refusals at each connect.
-    disableClientInfo: true,
-    connectTimeout: plan.connectTimeoutMs,
-    commandTimeout: role === 'checks' ? plan.checkTimeoutMs : plan.writeTimeoutMs,
-    // A write may wait for replicas in silence for as long as its own deadline allows.
-    socketTimeout: Math.max(
-      SILENCE_MAX_MS,
-      role === 'writes' || role === 'waits' ? plan.writeTimeoutMs : plan.checkTimeoutMs,
-    ),
-    autoResendUnfulfilledCommands: false,
-    maxRetriesPerRequest: 0,
-    reconnectOnError: (error: Error) =>
-      (plan.kind === 'sentinel' ? NOT_THE_PRIMARY : NOT_NOW).test(error.message),
-    ...(plan.username === undefined ? {} : { username: plan.username }),
-    ...(plan.password === undefined ? {} : { password: plan.password }),
-    ...(plan.tls === undefined ? {} : { tls: definedOnly(plan.tls) }),
-  } satisfies RedisOptions
-}
-
-function definedOnly<T extends object>(options: T): T {
-  return Object.fromEntries(Object.entries(options).filter(([, value]) => value !== undefined)) as T
-}
-
-/** Grows from 50 ms and jitters, so that a thousand nodes do not return at one moment. */
-function retryDelayMs(attempt: number): number {
-  const delay = Math.min(50 * 2 ** Math.min(attempt, 10), RETRY_DELAY_MAX_MS)
-  return Math.round(delay * (0.5 + Math.random() / 2))
-}
-
-/** One outer deadline over whatever the client does within it. */
-async function withDeadline<T>(timeoutMs: number, work: Promise<T>): Promise<T> {
+/** One outer deadline over whatever the client does within it; `late` is aborted when it has passed. */
+async function withDeadline<T>(timeoutMs: number, work: Promise<T>, late?: AbortController): Promise<T> {
   let timer: NodeJS.Timeout | undefined
   const deadline = new Promise<never>((_, reject) => {
     timer = setTimeout(() => {
+      late?.abort()
       reject(new RescindError('ERR_STORE_TIMEOUT', `Redis did not answer within ${timeoutMs} ms`))
     }, timeoutMs)
   })

@@ -3,7 +3,7 @@
  * never nothing.
  */
 import type { ErrorCode } from '../errors.js'
-import { holesOf, isOlder, type Software } from './advisories.js'
+import { ADVISORIES_DATE, holesOf, isOlder, type Software } from './advisories.js'
 import { evictedBy } from './eviction.js'
 import { type Finding, finding, type FindingCode, inOrder } from './findings.js'
 import type { Fields } from './info.js'
@@ -76,10 +76,10 @@ export interface DiagnosisOptions {
   readonly revokes: boolean
 }
 
-export const MEMORY_LOW_SHARE = 0.8
-export const SKEW_LARGE_MS = 60_000
-export const REPLICA_LAG_MAX_SECONDS = 10
-export const MIN_REPLICAS_LAG_MAX_SECONDS = 30
+const MEMORY_LOW_SHARE = 0.8
+const SKEW_LARGE_MS = 60_000
+const REPLICA_LAG_MAX_SECONDS = 10
+const MIN_REPLICAS_LAG_MAX_SECONDS = 30
 const VERSION_MIN = '6.2.0'
 
 type Make = (code: FindingCode, figures?: Readonly<Record<string, number | string>>) => Finding
@@ -134,6 +134,7 @@ function version(info: Fields, make: Make): Finding[] {
             version,
             holes: holes.map(({ id }) => id).join(', '),
             fixedIn: isFixed ? newest : 'a newer branch',
+            asOf: ADVISORIES_DATE,
           }),
         ]),
   ]

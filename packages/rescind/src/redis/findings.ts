@@ -228,8 +228,10 @@ export const FINDINGS = {
   ),
 } as const satisfies Record<string, FindingText>
 
+/** The codes of `docs/doctor.md`. */
 export type FindingCode = keyof typeof FINDINGS
 
+/** One thing that the doctor has to say, in words for people. No secret is in it. */
 export interface Finding extends FindingText {
   readonly code: FindingCode
   /** The server it is about, as `host:port`; absent for what concerns them all. */

@@ -2,10 +2,9 @@
  * The change log for people: its packed records, joined with the records by key that they speak of.
  */
 import { chainNext, type LogRecord, readRecord, RECORD_BYTES } from '../core/record.js'
-import { type Entry, type Revocation, toRevocation } from '../core/revocation.js'
 import type { Position } from '../stores/position.js'
-import { type Change, logChanged } from '../stores/store.js'
-import type { RedisClient } from './connection.js'
+import { logChanged } from '../stores/store.js'
+import type { RedisClient } from './client.js'
 import type { Meta, Partition, Stretch } from './partition.js'
 import { parseRecord, type StoredRecord } from './record.js'
 
@@ -91,27 +90,4 @@ export function placesOf({ begin, records }: Stretch): Position[] {
     places.push(at)
   }
   return places
-}
-
-/** The revocation that a row speaks of, if it still holds. */
-export function liveRevocation({ record, stored }: Row, now: number): Revocation | undefined {
-  if (record.operation !== 'revoke' || stored === undefined || now >= record.end) return undefined
-  const entry = stored.state.entries.find((held) => isRecordOf(record, held))
-  return entry === undefined ? undefined : toRevocation(record.digest, stored.target, entry)
-}
-
-export function toChange({ record, stored }: Row, position: string): Change {
-  if (record.operation === 'restore') {
-    return stored === undefined
-      ? { type: 'restored', position, id: record.digest }
-      : { type: 'restored', position, id: record.digest, target: stored.target }
-  }
-  const { end, issuedBefore, at } = record
-  const entry = stored?.state.entries.find((held) => isRecordOf(record, held)) ?? { end, issuedBefore, at }
-  // The record may have ended or been removed meanwhile: then the log knows the times, and not the target.
-  return { type: 'revoked', position, revocation: toRevocation(record.digest, stored?.target ?? {}, entry) }
-}
-
-function isRecordOf(record: LogRecord, entry: Entry): boolean {
-  return entry.at === record.at && entry.end === record.end && entry.issuedBefore === record.issuedBefore
 }

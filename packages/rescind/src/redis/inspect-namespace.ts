@@ -4,10 +4,12 @@
  */
 import { chainHolds, chainNext, readSegmentHeader, RECORD_BYTES } from '../core/record.js'
 import { hasCode } from '../errors.js'
-import type { RedisClient, RedisConnection } from './connection.js'
+import { MACHINE } from '../surroundings.js'
+import type { RedisClient } from './client.js'
+import type { RedisConnection } from './connection.js'
 import type { NamespaceFacts, PartitionFacts } from './diagnosis.js'
 import { type Meta, Partition } from './partition.js'
-import { parseShapes } from './record.js'
+import { parseShapes } from './shapes.js'
 
 export interface NamespaceQuestion {
   readonly namespace: string
@@ -17,8 +19,6 @@ export interface NamespaceQuestion {
 
 /** Together; each command has the connection's own deadline too. */
 const DEADLINE_MS = 30_000
-/** A piece that ends so soon may be gone by the other clock. */
-const SKEW_SECONDS = 60
 
 export async function inspectNamespace(
   connection: RedisConnection,
@@ -27,12 +27,11 @@ export async function inspectNamespace(
   return connection.look(DEADLINE_MS, async (client) => {
     const home = new Partition(namespace, 0)
     const shapes = await client.get(home.key('shapes'))
+    const surroundings = { ...MACHINE, now: () => nowSeconds * 1000 }
     const facts: PartitionFacts[] = []
     for (let number = 0; number < partitions; number++) {
-      facts.push({
-        number,
-        ...(await inspectPartition(client, new Partition(namespace, number), nowSeconds)),
-      })
+      const partition = new Partition(namespace, number, surroundings)
+      facts.push({ number, ...(await inspectPartition(client, partition)) })
     }
     return { partitions: facts, shapes: shapesOf(shapes), untold: [] }
   })
@@ -51,7 +50,6 @@ function shapesOf(text: string | null): NamespaceFacts['shapes'] {
 async function inspectPartition(
   client: RedisClient,
   partition: Partition,
-  nowSeconds: number,
 ): Promise<Omit<PartitionFacts, 'number'>> {
   const nothing = { hasLog: false, segmentsLost: 0, isWhole: true }
   let meta: Meta | undefined
@@ -62,11 +60,7 @@ async function inspectPartition(
     throw error
   }
   if (meta === undefined) return { state: 'missing', ...nothing }
-  let segmentsLost = 0
-  for (const [segment, end] of meta.ends) {
-    if (end <= nowSeconds + SKEW_SECONDS) continue
-    if ((await client.strlen(partition.key(`log:${segment}`))) <= RECORD_BYTES) segmentsLost += 1
-  }
+  const segmentsLost = (await partition.segmentsMissing(client, meta)).length
   const { epoch, segment, offset } = meta.end
   if (segment === 0) return { state: 'present', ...nothing, epoch, segmentsLost }
   const bytes = await partition.bytes(client, segment, 0, offset)

@@ -21,6 +21,7 @@ import { namespaceProblems } from './namespace.js'
 import { Partition } from './partition.js'
 import { probedCommands, type Rights, rightsOf, rulesAllow } from './rights.js'
 
+/** What {@link inspect} looks at, and for whom. */
 export interface InspectOptions {
   /** As of the store. Default `main`. */
   readonly namespace?: string | undefined
@@ -49,6 +50,7 @@ export interface InspectedServer {
   readonly replicas: number
 }
 
+/** What {@link inspect} found. */
 export interface Inspection {
   /** The worst first. */
   readonly findings: readonly Finding[]
@@ -192,9 +194,8 @@ async function rightsAt(
     if (isLost(error)) throw error
   }
   try {
-    const told = pairsOf(await askOne(link, 'ACL', 'GETUSER', user))
-    const rules = told.get('commands')
-    if (typeof rules === 'string') return rightsOf(probed, (probe) => rulesAllow(rules, probe))
+    const rules = rulesOf(await askOne(link, 'ACL', 'GETUSER', user))
+    if (rules !== undefined) return rightsOf(probed, (probe) => rules.some((each) => rulesAllow(each, probe)))
     untold.push({ subject: 'rights', because: 'not in the answer' })
   } catch (error) {
     if (isLost(error)) throw error
@@ -276,6 +277,15 @@ function refusal(error: unknown): string {
 function unreachable(address: string, error: unknown): ServerFacts {
   const failure = storeFailure(error).code
   return { address, isLocal: true, isEncrypted: false, failure, config: {}, replicas: [], untold: [] }
+}
+
+/** The rules of a user, and of each of its selectors (Redis 7): any of them may allow. Undefined for what cannot be read. */
+function rulesOf(answer: unknown): string[] | undefined {
+  const told = pairsOf(answer)
+  const selectors = told.get('selectors') ?? []
+  if (!Array.isArray(selectors)) return undefined
+  const rules = [told, ...selectors.map(pairsOf)].map((each) => each.get('commands'))
+  return rules.every((each) => typeof each === 'string') ? rules : undefined
 }
 
 /** A flat list of names and values. */

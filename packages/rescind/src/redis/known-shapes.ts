@@ -3,12 +3,10 @@
  * their key lost, the records would still be found.
  */
 import type { Shape } from '../core/target.js'
-import { shapeKey, SHAPES_MAX } from '../stores/store.js'
+import { KNOWN_SHAPES_MAX, shapeKey } from '../stores/store.js'
 import { partitionsDiffer } from './failure.js'
-import { parseShapes, type StoredShapes } from './record.js'
+import { parseShapes, type StoredShapes } from './shapes.js'
 
-/** With those that went out of use in the life of the node. */
-const KNOWN_MAX = 2 * SHAPES_MAX
 const NOTHING: StoredShapes = { epoch: '', partitions: 0, shapes: [], ends: [] }
 
 export class KnownShapes {
@@ -52,7 +50,7 @@ export class KnownShapes {
     const known = new Map(before.shapes.map((shape) => [shapeKey(shape), shape]))
     for (const shape of told.shapes) known.set(shapeKey(shape), shape)
     // The bound: shapes of long ago are given up for those that are told of.
-    if (known.size > KNOWN_MAX) {
+    if (known.size > KNOWN_SHAPES_MAX) {
       known.clear()
       for (const shape of told.shapes) known.set(shapeKey(shape), shape)
     }

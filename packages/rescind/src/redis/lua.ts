@@ -1,7 +1,7 @@
 /**
  * What the scripts are made of, in Lua: shapes, records, statements, the log, the doorbell. It does what
  * `core/revocation.ts` and `core/record.ts` describe, and `redis/record.ts` for the bytes of a record; the model
- * test compares them on a real server. Runs on Redis 6.2 to 8 and Valkey 7.2 and newer: effects replication,
+ * test compares them on a real server. Written for Redis 6.2 and Valkey 7.2 and newer: effects replication,
  * `struct`, `bit`, no command newer than 6.2.
  *
  * Every script sets `now` (the caller's clock, in seconds) first.
@@ -31,7 +31,8 @@ export const PARTITIONS_DIFFER_REPLY = 'RESCIND_PARTITIONS_DIFFER'
 /** What has ended by both clocks is removed: a node whose clock is fast removes nothing early. */
 export const CLOCK = `
 local GRACE, REVOKE, RESTORE = ${PRUNE_GRACE_SECONDS}, ${OPERATION_REVOKE}, ${OPERATION_RESTORE}
-local earlier = math.min(now, tonumber(redis.call('TIME')[1]))
+local clock = redis.call('TIME')
+local earlier = math.min(now, tonumber(clock[1]))
 local function text(number) return string.format('%.0f', number) end
 `
 
@@ -225,10 +226,10 @@ local function add(held, made)
   return kept
 end
 
--- Writes the record, with a life that is never shorter than before. Returns its bytes and that life.
-local function writeState(record, restoredAt, kept, target, finish)
+-- Writes the record, with a life that is never shorter than that of the \`current\` one. Returns its bytes and that life.
+local function writeState(record, current, restoredAt, kept, target, finish)
   local value = packRecord(restoredAt, kept, target)
-  local life = math.max(redis.call('PTTL', record), (finish - now) * 1000, 1)
+  local life = math.max(current and redis.call('PTTL', record) or 0, (finish - now) * 1000, 1)
   -- A restore is remembered until every clock has passed it: whoever revokes again by a slower one is not before it.
   local recordLife = restoredAt > 0 and math.max(life, (restoredAt + GRACE - now) * 1000) or life
   redis.call('SET', record, value, 'PX', text(recordLife))
@@ -236,12 +237,12 @@ local function writeState(record, restoredAt, kept, target, finish)
 end
 `
 
-/** Lua: the log. `chain` and `segment` are where it ends; `append` moves them on. */
+/** Lua: the log. `segment`, `size` and `chain` are where it ends; `append` moves them on. */
 export const LOG = `
-local chain, segment
+local segment, size, chain
 local function openLog(meta)
-  chain = tonumber(redis.call('HGET', meta, 'chain'))
-  segment = tonumber(redis.call('HGET', meta, 'segment'))
+  local place = redis.call('HMGET', meta, 'segment', 'chain')
+  segment, chain = tonumber(place[1]), tonumber(place[2])
 end
 -- What was lost stands behind again: nobody need miss it.
 local function mend(meta, log)
@@ -254,7 +255,7 @@ local function mend(meta, log)
 end
 local function step(hash, word) return bit.bxor(hash, word) % 4294967296 * ${CHAIN_FACTOR} % 4294967296 end
 local function append(meta, log, epoch, operation, digest, finish, before, at, life)
-  local size = segment > 0 and redis.call('STRLEN', log .. text(segment)) or 0
+  size = segment > 0 and redis.call('STRLEN', log .. text(segment)) or 0
   local header = ''
   if size == 0 or size + ${RECORD_BYTES} > ${SEGMENT_BYTES_MAX} then
     repeat segment = segment + 1 until redis.call('EXISTS', log .. text(segment)) == 0
@@ -285,12 +286,12 @@ end
 /** Lua: the doorbell, a hint, so whatever goes wrong with it changes nothing. */
 export const BELL = `
 local function ring(meta, bell)
-  local time = redis.call('TIME')
-  local ms = time[1] * 1000 + math.floor(time[2] / 1000)
-  local silentUntil = tonumber(redis.call('HGET', meta, 'bell') or '0')
+  local ms = clock[1] * 1000 + math.floor(clock[2] / 1000)
+  local last = redis.call('HMGET', meta, 'bell', 'pause')
+  local silentUntil = tonumber(last[1] or '0')
   if ms < silentUntil and silentUntil - ms <= 60000 then return end
   -- How many hear it is known after the ring: the pause that it tells of is the one by the ring before.
-  local pause = tonumber(redis.call('HGET', meta, 'pause') or '${BELL_PERIOD_MS}')
+  local pause = tonumber(last[2] or '${BELL_PERIOD_MS}')
   local heard = redis.pcall('PUBLISH', bell, 'change ' .. text(pause))
   if type(heard) ~= 'number' then heard = 0 end
   redis.call('HSET', meta, 'bell', text(ms + pause),

@@ -2,9 +2,9 @@
  * The list of live nodes: a hash with a line for each, `TIME {json}`, by the clock of the server. No script: a node
  * that may only read, but for this one key, needs no right to run any.
  */
-import { type LiveNode, NODE_LIFE_MS, type NodeStatus } from '../stores/store.js'
+import { assertCountable, type LiveNode, NODE_LIFE_MS, type NodeStatus } from '../stores/store.js'
 import type { Surroundings } from '../surroundings.js'
-import type { RedisClient } from './connection.js'
+import type { RedisClient } from './client.js'
 
 /** A line not renewed for so long is removed, by one announcement in so many. */
 const FORGOTTEN_MS = 60_000
@@ -44,10 +44,11 @@ export class NodeList {
   async list(client: RedisClient): Promise<readonly LiveNode[]> {
     const [lines] = await Promise.all([client.hgetall(this.#key), this.#askClock(client)])
     const nowMs = this.#nowMs()
-    return Object.entries(lines)
+    const live = Object.entries(lines)
       .map(([id, line]) => parseNode(id, line, nowMs))
       .filter((node) => node !== undefined)
-      .sort((a, b) => (a.name < b.name ? -1 : 1))
+    assertCountable(live.length)
+    return live.sort((a, b) => (a.name < b.name ? -1 : 1))
   }
 
   #nowMs(): number {

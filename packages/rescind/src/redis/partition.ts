@@ -2,8 +2,8 @@
  * One partition on Redis: its keys, and its change log read forwards and backwards. All keys of a partition
  * share one hash tag, so that one script can write them together on a cluster.
  *
- * `rescind:{NS.p}:r:DIGEST` records, `…:log:N` segments of the log, `…:meta`; partition 0 also holds `…:shapes`
- * and `…:nodes` for all.
+ * `rescind:{NS.p}:r:DIGEST` records, `…:f:DIGEST` marks of families of refresh tokens, `…:log:N` segments of the log,
+ * `…:meta`; partition 0 also holds `…:shapes` and `…:nodes` for all.
  */
 import type { Digest } from '../core/digest.js'
 import {
@@ -20,7 +20,7 @@ import { RescindError } from '../errors.js'
 import { ORIGIN, type Position } from '../stores/position.js'
 import { MACHINE, type Surroundings } from '../surroundings.js'
 import { logChanged } from '../stores/store.js'
-import type { RedisClient } from './connection.js'
+import type { RedisClient } from './client.js'
 
 /** What `meta` says. */
 export interface Meta {
@@ -53,10 +53,8 @@ const NOTHING = Buffer.alloc(0)
 export class Partition {
   readonly prefix: string
   readonly #surroundings: Surroundings
-  /** Segments that were found to be lost, and of which epoch: each is news once. */
   /** The end of the log when meta was last read: who reads now reads up to there, or something is lost. */
   #end = ORIGIN
-  #lost: { readonly epoch: string; readonly segments: Set<number> } = { epoch: '', segments: new Set() }
 
   constructor(namespace: string, number: number, surroundings: Surroundings = MACHINE) {
     this.#surroundings = surroundings
@@ -69,6 +67,10 @@ export class Partition {
 
   recordKey(digest: Digest): string {
     return `${this.prefix}r:${digest}`
+  }
+
+  markKey(family: Digest): string {
+    return `${this.prefix}f:${family}`
   }
 
   /** Undefined when nothing was ever written, or all of it was lost. */
@@ -98,25 +100,22 @@ export class Partition {
     if ((await client.hget(this.key('meta'), 'epoch')) !== epoch) throw logChanged()
   }
 
-  /** True, once for each, when a segment is gone that should be there, whoever has read it long ago. */
-  async hasLost(client: RedisClient, epoch: string): Promise<boolean> {
-    const meta = await this.meta(client)
-    if (meta?.end.epoch !== epoch) throw logChanged()
-    if (this.#lost.epoch !== epoch) this.#lost = { epoch, segments: new Set() }
-    const known = this.#lost.segments
+  /** The segments that are gone and should be there, whoever has read them long ago. */
+  async segmentsMissing(client: RedisClient, meta: Meta): Promise<readonly number[]> {
     const live = [...meta.ends.keys()].filter((segment) => !this.#hasEnded(meta, segment))
-    const wanted = live.filter((segment) => !known.has(segment))
-    const keyOf = (segment: number) => this.key(`log:${segment}`)
-    if (wanted.length === 0 || (await client.exists(...wanted.map(keyOf))) === wanted.length) return false
-    for (const segment of wanted) if ((await client.exists(keyOf(segment))) === 0) known.add(segment)
-    return true
+    const keys = live.map((segment) => this.key(`log:${segment}`))
+    if (keys.length === 0 || (await client.exists(...keys)) === keys.length) return []
+    const found = await Promise.all(keys.map((key) => client.exists(key)))
+    return live.filter((_, i) => found[i] === 0)
   }
 
   /**
-   * Reads on from a position, about `bytesMax` bytes. While nothing is lost or full, that is one GETRANGE that
-   * begins one record early: what stands there must be what was read last.
+   * Reads on from a position: as many whole records as `bytesMax` has room for, one at the least. While nothing is lost
+   * or full, that is one GETRANGE that begins one record early: what stands there must be what was read last.
    */
   async read(client: RedisClient, after: Position, bytesMax: number): Promise<Stretch> {
+    // The end is told by room that was left over: a part of a record is none.
+    const room = Math.max(1, Math.floor(bytesMax / RECORD_BYTES)) * RECORD_BYTES
     let at = after
     let meta: Meta | undefined
     if (at.segment === 0) {
@@ -128,7 +127,7 @@ export class Partition {
       if (at.epoch !== '' && at.epoch !== meta.end.epoch) throw logChanged()
       at = { ...ORIGIN, epoch: meta.end.epoch, chain: chainStart(meta.end.epoch) }
     } else {
-      const stretch = await this.#readSegment(client, at, bytesMax)
+      const stretch = await this.#readSegment(client, at, room)
       const mayGoOn = stretch !== undefined && stretch.position.offset + RECORD_BYTES <= SEGMENT_BYTES_MAX
       if (stretch !== undefined && (mayGoOn || stretch.records.length > 0)) return stretch
       meta = await this.meta(client)
@@ -136,7 +135,7 @@ export class Partition {
         throw logChanged()
       if (stretch === undefined && !this.#hasEnded(meta, at.segment)) throw logChanged()
     }
-    return this.#readNext(client, meta, at, bytesMax)
+    return this.#readNext(client, meta, at, room)
   }
 
   /** The end of the nearest segment before this one that still exists; undefined when there is none. */
@@ -153,12 +152,12 @@ export class Partition {
   }
 
   /** The rest of a segment; undefined when the segment is gone. Throws when it is not the one that was read. */
-  async #readSegment(client: RedisClient, at: Position, bytesMax: number): Promise<Stretch | undefined> {
+  async #readSegment(client: RedisClient, at: Position, room: number): Promise<Stretch | undefined> {
     const start = at.offset - RECORD_BYTES
-    const bytes = await this.bytes(client, at.segment, start, at.offset + bytesMax)
+    const bytes = await this.bytes(client, at.segment, start, at.offset + room)
     if (bytes.length === 0 && (await client.exists(this.key(`log:${at.segment}`))) === 0) return undefined
     if (bytes.length < RECORD_BYTES || !isWhatWasRead(bytes, at)) throw logChanged()
-    return this.#toEnd(follow(at, bytes.subarray(RECORD_BYTES), bytesMax))
+    return this.#toEnd(follow(at, bytes.subarray(RECORD_BYTES), room))
   }
 
   /** Does a stretch that is the last reach the end that is known? */
@@ -169,11 +168,11 @@ export class Partition {
   }
 
   /** The beginning of the next segment that still exists. */
-  async #readNext(client: RedisClient, meta: Meta, at: Position, bytesMax: number): Promise<Stretch> {
+  async #readNext(client: RedisClient, meta: Meta, at: Position, room: number): Promise<Stretch> {
     let hasGap = at.segment === 0 && this.#isAhead(meta.tornUntil)
     const segments = [...meta.ends.keys()].filter((other) => other > at.segment).sort((a, b) => a - b)
     for (const [i, segment] of segments.entries()) {
-      const bytes = await this.bytes(client, segment, 0, RECORD_BYTES + bytesMax)
+      const bytes = await this.bytes(client, segment, 0, RECORD_BYTES + room)
       if (bytes.length === 0) {
         hasGap ||= !this.#hasEnded(meta, segment)
         continue
@@ -184,7 +183,7 @@ export class Partition {
       // What came between may have ended; what directly follows must continue what was read.
       if (segment === at.segment + 1 && chain !== at.chain) throw logChanged()
       const begin = { epoch, segment, offset: RECORD_BYTES, chain }
-      const stretch = this.#toEnd(follow(begin, bytes.subarray(RECORD_BYTES), bytesMax))
+      const stretch = this.#toEnd(follow(begin, bytes.subarray(RECORD_BYTES), room))
       const recordsMax = recordsOf((segments.length - i - 1) * SEGMENT_BYTES_MAX + meta.end.offset)
       return {
         ...stretch,
@@ -214,7 +213,7 @@ function isWhatWasRead(bytes: Buffer, at: Position): boolean {
 }
 
 /** Checks that the records continue the chain, and where they lead. */
-function follow(at: Position, bytes: Buffer, bytesMax: number): Stretch {
+function follow(at: Position, bytes: Buffer, room: number): Stretch {
   const length = bytes.length - (bytes.length % RECORD_BYTES)
   const words = wordsOf(bytes.subarray(0, length))
   const chain = chainOver(at.chain, words)
@@ -225,7 +224,7 @@ function follow(at: Position, bytes: Buffer, bytesMax: number): Stretch {
     records: Buffer.from(words.buffer, words.byteOffset, length),
     begin: at,
     position: { ...at, offset, chain },
-    isEnd: length < bytesMax && !isFull,
+    isEnd: length < room && !isFull,
     hasGap: false,
     recordsMax: 0,
   }

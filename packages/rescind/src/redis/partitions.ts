@@ -56,11 +56,16 @@ export class Partitions {
     return parts
   }
 
-  /** The same for a place to read on from, which leaves no partition open. */
+  /** The same for a place to read on from, which leaves no partition open, and stands between two records. */
   parseWhole(text: string): Position[] {
     return this.parse(text).map((part) => {
-      if (part === undefined) throw logChanged()
+      if (part === undefined || !isBetweenRecords(part)) throw logChanged()
       return part
     })
   }
+}
+
+/** A segment begins with a header as long as a record. */
+function isBetweenRecords({ segment, offset }: Position): boolean {
+  return segment === 0 || (offset >= RECORD_BYTES && offset % RECORD_BYTES === 0)
 }

@@ -1,7 +1,7 @@
 /**
- * What Redis holds to be read by key: the record of a target, packed, and the list of shapes in use, a text.
+ * What Redis holds under the digest of a target: its record, packed.
  *
- * The record stands under `…:r:` and the digest in base64url: 16 raw bytes would take a step less of the allocator
+ * It stands under `…:r:` and the digest in base64url: 16 raw bytes would take a step less of the allocator
  * at the best, and every check more of the client, which is slow with keys that are no text.
  *
  * Numbers are little-endian, times are seconds since 1970, texts are those of `packed-text`:
@@ -18,14 +18,12 @@
  *   for `{ iss, jti }`, the byte 9 and the two values; the byte 10 alone when only its digest is known
  *
  * There is one way to write a record, and `parseRecord` refuses every other.
- *
- * Shapes: the epoch and the number of partitions, then a line for each shape: `END NAMES_JSON`.
  */
 import type { Digest } from '../core/digest.js'
 import { FORMAT_VERSION } from '../core/record.js'
 import { ANY_TIME, ENTRIES_MAX, type Entry, type State } from '../core/revocation.js'
 import {
-  CLAIM_NAME_LENGTH_MAX,
+  isAscending,
   type ParsedTarget,
   type Shape,
   type Target,
@@ -34,21 +32,11 @@ import {
   targetOf,
 } from '../core/target.js'
 import { RescindError } from '../errors.js'
-import { shapeKey, SHAPES_MAX } from '../stores/store.js'
 import { type Cursor, packText, readByte, readBytes, unpackText } from './packed-text.js'
 
 export interface StoredRecord {
   readonly target: Target
   readonly state: State
-}
-
-export interface StoredShapes {
-  readonly epoch: string
-  /** 0 when nothing was ever written. */
-  readonly partitions: number
-  readonly shapes: readonly Shape[]
-  /** Until when each is in use, in seconds since 1970. */
-  readonly ends: readonly number[]
 }
 
 /** What the bytes of a record are made of, for the script that writes them. */
@@ -77,9 +65,6 @@ export const UNNAMED_CLAIMS = TARGET_CLAIMS_MAX + 2
 const UNNAMED_SHAPE: Shape = [TARGET_UNNAMED]
 const TOKEN_SHAPE: Shape = ['iss', 'jti']
 const VARINT_STEP = 0x80
-/** The longest line of a shape: every character of its names written as `\\u0000`. */
-const SHAPE_LENGTH_MAX = 16 + TARGET_CLAIMS_MAX * (6 * CLAIM_NAME_LENGTH_MAX + 3)
-
 /** A target as it is stored: names and values in their order, which an object would not keep. */
 type StoredTarget = Pick<ParsedTarget, 'shape' | 'values'>
 
@@ -190,12 +175,6 @@ function pushDetails(entry: Entry, out: number[]): void {
   if (entry.actor !== undefined) packText(entry.actor, out)
 }
 
-function isAscending(shape: Shape): boolean {
-  return shape.every(
-    (name, i) => i === 0 || Buffer.compare(Buffer.from(shape[i - 1] as string), Buffer.from(name)) < 0,
-  )
-}
-
 function readTime(cursor: Cursor): number {
   return readBytes(cursor, 4).readUInt32LE()
 }
@@ -222,49 +201,8 @@ function pushVarint(value: number, out: number[]): void {
   out.push(rest)
 }
 
-/** Reads the shapes in use. Throws `ERR_STORE_CORRUPT` for anything that the script would not have written. */
-export function parseShapes(text: string): StoredShapes {
-  const lines = text.split('\n', SHAPES_MAX + 2)
-  const head = /^([0-9a-f]{16}) (\d{1,2})$/.exec(lines[0] ?? '')
-  if (head === null || lines.length > SHAPES_MAX + 1) throw corrupt('the list of shapes')
-  const shapes = lines.slice(1).map(parseShape)
-  const ends = lines.slice(1).map((line) => parseInt(line, 10))
-  return { epoch: head[1] as string, partitions: Number(head[2]), shapes, ends }
-}
-
-/** A shape in another order, or with a name twice, would be looked for under digests that no target has. */
-function parseShape(line: string): Shape {
-  const names = line.length > SHAPE_LENGTH_MAX ? undefined : /^\d{1,10} (\[.*\])$/s.exec(line)?.[1]
-  const shape = names === undefined ? undefined : parseJson(names)
-  if (!isShape(shape) || shapeKey(shape) !== names) throw corrupt('the list of shapes')
-  return shape
-}
-
-function isShape(value: unknown): value is Shape {
-  return (
-    Array.isArray(value) &&
-    value.length <= TARGET_CLAIMS_MAX &&
-    value.every(
-      (name: unknown) =>
-        typeof name === 'string' &&
-        name !== '' &&
-        name.length <= CLAIM_NAME_LENGTH_MAX &&
-        name.isWellFormed(),
-    ) &&
-    isAscending(value as string[])
-  )
-}
-
-/** Undefined for what is not JSON. */
-function parseJson(text: string): unknown {
-  try {
-    return JSON.parse(text) as unknown
-  } catch {
-    return undefined
-  }
-}
-
-function corrupt(what: string): RescindError {
+/** What Redis holds was written by none of the scripts, or by a newer one. */
+export function corrupt(what: string): RescindError {
   return new RescindError(
     'ERR_STORE_CORRUPT',
     `Redis holds ${what} that this version cannot read; upgrade this node, or give Rescind a namespace of its own`,

@@ -71,8 +71,8 @@ export function rightsOf(probed: readonly Probed[], may: (probe: Probed) => bool
 }
 
 /**
- * Does a list of rules, as `ACL GETUSER` tells it, allow a command? Keys are left out, so the answer may be too bad,
- * never too good: it is a warning.
+ * Does a list of rules, as `ACL GETUSER` tells it of a user or of one of its selectors, allow a command? Keys are left
+ * out, so the answer may be too bad, never too good: it is a warning.
  */
 export function rulesAllow(rules: string, { command, categories }: Probed): boolean {
   const [name = '', second = ''] = command

@@ -1,10 +1,13 @@
 /**
  * The scripts that write: a change, with record, log, meta and shapes together and never shortening a life; a shape
- * by itself, for a cluster whose partitions do not share its slot; and what a store has lost, given back.
+ * by itself, for a cluster whose partitions do not share its slot; a mark of a family of refresh tokens; and what a
+ * store has lost, given back.
  *
  * Expiry is relative (`end` minus the caller's clock), so a server with another clock removes nothing early.
  */
+import { BEGINNING, MARK_FORMAT } from '../core/mark.js'
 import { RECORD_BYTES } from '../core/record.js'
+import { TIME_MAX } from '../core/revocation.js'
 import { BELL, CLOCK, FORMAT_UNKNOWN_REPLY, LOG, NEW_LOG, RAW, RECORD, STATEMENTS, USE_SHAPE } from './lua.js'
 
 /** The keys that the script is given, in order. All carry the partition's hash tag. */
@@ -85,9 +88,9 @@ local finish, before = tonumber(ARGV[4]), tonumber(ARGV[5])
 local newEpoch, shape, target, details = ARGV[6], ARGV[7], ARGV[8], ARGV[9]
 local partitions, bell, isWaited, madeAt = ARGV[10], ARGV[11], ARGV[12] == '1', tonumber(ARGV[13])
 ${CLOCK}${RAW}${USE_SHAPE}${RECORD}${STATEMENTS}${NEW_LOG}${LOG}${BELL}
-local function answer(changed, value)
-  local end_ = redis.call('HMGET', meta, 'epoch', 'segment', 'size', 'chain')
-  return { changed, value, end_[1] or '', end_[2] or '0', end_[3] or '0', end_[4] or '0' }
+local function unchanged(value)
+  local place = redis.call('HMGET', meta, 'epoch', 'segment', 'size', 'chain')
+  return { 0, value, place[1] or '', place[2] or '0', place[3] or '0', place[4] or '0' }
 end
 
 -- The state as it stands.
@@ -104,18 +107,19 @@ end
 local at, kept
 if operation == REVOKE then
   local made = { at = math.max(madeAt, restoredAt + 1), finish = finish, before = before }
+  if made.at > ${TIME_MAX} then return redis.error_reply('${FORMAT_UNKNOWN_REPLY}') end
   made.flags, made.texts = string.byte(details), string.sub(details, 2)
   kept = add(held, made)
   if not kept then
     if isWaited then redis.call('HSET', meta, 'waited', text(now)) end
-    return answer(0, current)
+    return unchanged(current)
   end
   at, finish, before = made.at, made.finish, made.before
 else
   -- What the caller knows and this server has lost is restored like what stands here.
   local latest = before
   if latest <= restoredAt or finish + GRACE <= earlier then latest, finish = 0, 0 end
-  if #held == 0 and finish == 0 then return answer(0, current) end
+  if #held == 0 and finish == 0 then return unchanged(current) end
   restoredAt = math.max(now, latest)
   for _, entry in ipairs(held) do
     restoredAt = math.max(restoredAt, entry.at)
@@ -134,13 +138,37 @@ if shape ~= '' and (operation == REVOKE or isNew) then
   if refused and operation == REVOKE then return refused end
 end
 
-local value, life = writeState(record, restoredAt, kept, target, finish)
+local value, life = writeState(record, current, restoredAt, kept, target, finish)
 if isNew then newLog(meta, epoch, torn) end
 openLog(meta)
 append(meta, log, epoch, operation, digest, finish, before, at, life)
 ring(meta, bell)
-return answer(1, value)
+return { 1, value, epoch, text(segment), text(size), text(chain) }
 `
+
+/**
+ * Moves a mark forward as `core/mark.ts` describes it, and never shortens its life. Keys: the mark. Arguments: now,
+ * until when it is kept, its generation, the packed mark. Returns `[1 or 0, the mark as it now stands or false]`.
+ * What stands is written anew each time: `WAIT` counts from the last write of its connection.
+ */
+export const MARK_SCRIPT = `
+local key, now, finish, generation = KEYS[1], tonumber(ARGV[1]), tonumber(ARGV[2]), tonumber(ARGV[3])
+local held, moved = redis.call('GET', key), 0
+if held then
+  local last = tonumber(string.match(held, '^${MARK_FORMAT} (%d+) '))
+  if not last then return redis.error_reply('${FORMAT_UNKNOWN_REPLY}') end
+  if generation > last then held, moved = ARGV[4], 1 end
+elseif generation == ${BEGINNING} then
+  held, moved = ARGV[4], 1
+else
+  return { 0, false }
+end
+local life = math.max(redis.call('PTTL', key), (finish - now) * 1000, 1)
+redis.call('SET', key, held, 'PX', string.format('%.0f', life))
+return { moved, held }
+`
+
+export const MARK_REPLY_LENGTH = 2
 
 /** So long a node has the giving back for itself after each of its commands. */
 const RESEED_TURN_MS = 1000
@@ -202,7 +230,7 @@ for i = 3, #KEYS do
   elseif not isVoid then
     if kept then
       local _
-      _, life = writeState(record, restoredAt, kept, target, finish)
+      _, life = writeState(record, current, restoredAt, kept, target, finish)
     else
       life = math.max(redis.call('PTTL', record), 1)
     end

@@ -2,13 +2,15 @@
  * Where Redis is and how to log in: from environment variables or from options, checked whole. One plan comes
  * out: a single server, a Sentinel set or a Cluster.
  */
-import { type Environment, EnvironmentReader, throwProblems } from '../config.js'
+import { type Environment, EnvironmentReader, throwProblems, unknownOptions } from '../config.js'
 
+/** Where a server listens. */
 export interface RedisAddress {
   readonly host: string
   readonly port: number
 }
 
+/** TLS beyond the authorities that Node.js knows; all in PEM. */
 export interface RedisTlsOptions {
   /** Certificate authorities in PEM; default: those of Node.js. */
   readonly ca?: string | undefined
@@ -97,6 +99,15 @@ const VARIABLES = {
   writeTimeoutMs: 'RESCIND_WRITE_TIMEOUT_MS',
 } as const satisfies Record<keyof RedisConnectionOptions, string>
 
+/** Any of them says where Redis is. */
+const PLACES = [VARIABLES.url, VARIABLES.host, VARIABLES.path, VARIABLES.sentinels, VARIABLES.cluster]
+/** They say how to speak to it, and not where. */
+const WAYS = [
+  ...[VARIABLES.port, VARIABLES.username, VARIABLES.password, VARIABLES.db],
+  ...[VARIABLES.sentinelName, VARIABLES.sentinelUsername, VARIABLES.sentinelPassword],
+  ...[VARIABLES.tls, 'REDIS_TLS_CA', 'REDIS_TLS_CERT', 'REDIS_TLS_KEY', 'REDIS_TLS_SERVERNAME'],
+]
+
 type Field = keyof typeof VARIABLES
 /** What the user calls a field, or a part of one. */
 type NameOf = (field: Field, part?: keyof RedisTlsOptions) => string
@@ -112,15 +123,30 @@ const ADDRESSES_MAX = 100
 
 /** True when the environment says anything about where Redis is. */
 export function hasRedisVariables(env: Environment): boolean {
-  const reader = new EnvironmentReader(env)
-  return [VARIABLES.url, VARIABLES.host, VARIABLES.path, VARIABLES.sentinels, VARIABLES.cluster].some(
-    (name) => reader.has(name),
-  )
+  return setAmong(PLACES, env).length > 0
+}
+
+/** The variables that say how to speak to Redis, where none says where it is: that is a mistake. */
+export function placelessVariables(env: Environment): readonly string[] {
+  return hasRedisVariables(env) ? [] : setAmong(WAYS, env)
+}
+
+function setAmong(names: readonly string[], env: Environment): string[] {
+  const reader = new EnvironmentReader(withoutServiceLink(env))
+  return names.filter((name) => reader.has(name))
+}
+
+/**
+ * In every pod beside a Service named `redis`, Kubernetes sets `REDIS_PORT=tcp://10.0.0.1:6379`: nobody has said that, and
+ * it is no port.
+ */
+function withoutServiceLink(env: Environment): Environment {
+  return env[VARIABLES.port]?.startsWith('tcp://') === true ? { ...env, [VARIABLES.port]: undefined } : env
 }
 
 /** Reads the variables above, each also as `NAME_FILE`. Throws one `ERR_CONFIG_INVALID` for all problems. */
 export function redisPlanFromEnv(env: Environment): RedisPlan {
-  const reader = new EnvironmentReader(env)
+  const reader = new EnvironmentReader(withoutServiceLink(env))
   const tls = readTls(reader)
   const options: RedisConnectionOptions = {
     url: reader.text(VARIABLES.url),
@@ -147,9 +173,7 @@ export function redisPlanFromEnv(env: Environment): RedisPlan {
 
 /** Checks options given in code. Throws one `ERR_CONFIG_INVALID` for all problems. */
 export function redisPlanFromOptions(options: RedisConnectionOptions): RedisPlan {
-  const problems = Object.keys(options)
-    .filter((name) => !Object.hasOwn(VARIABLES, name))
-    .map((name) => `"${name.slice(0, 40)}" is not an option`)
+  const problems = unknownOptions(options, VARIABLES)
   return makePlan(options, (field, part) => (part === undefined ? field : `${field}.${part}`), problems)
 }
 

@@ -4,7 +4,8 @@
  */
 import { RescindError } from '../errors.js'
 import type { Surroundings } from '../surroundings.js'
-import type { RedisClient, RedisConnection, RedisRole } from './connection.js'
+import type { RedisClient, RedisRole } from './client.js'
+import type { RedisConnection } from './connection.js'
 import { refusalOf } from './failure.js'
 import { fieldsOf, replicaLines } from './info.js'
 
@@ -25,6 +26,7 @@ export class Standing {
   readonly #connection: RedisConnection
   readonly #options: StandingOptions
   #mayAskRole = true
+  #roleAsked: Promise<void> | undefined
   readonly #leftAt = new Map<RedisRole, number>()
   /** The answer that checks believe, and when it was asked for. A read of the log asks by itself. */
   #answer: { readonly askedAt: number; readonly promise: Promise<void> } | undefined
@@ -39,9 +41,11 @@ export class Standing {
     return this.#options.minReplicas > 0 ? this.#askReplicas('log', client) : this.#assertPrimary(client)
   }
 
-  /** For a check of the store; asks nothing unless replicas count. Throws as `assertForLog`. */
-  async assertForCheck(client: RedisClient): Promise<void> {
-    if (this.#options.minReplicas > 0) await this.#assertReplicas(client)
+  /** For a check of the store. Throws as `assertForLog`. */
+  assertForCheck(client: RedisClient): Promise<void> {
+    if (this.#options.minReplicas > 0) return this.#assertReplicas(client)
+    // Checks that come together share the question, while it is on its way.
+    return (this.#roleAsked ??= this.#assertPrimary(client).finally(() => (this.#roleAsked = undefined)))
   }
 
   /**
@@ -55,7 +59,7 @@ export class Standing {
       this.#mayAskRole = false
       return ['master']
     })
-    if (role[0] !== 'master') this.#refuse('log')
+    if (role[0] !== 'master') this.#refuse()
   }
 
   #assertReplicas(client: RedisClient): Promise<void> {
@@ -76,7 +80,7 @@ export class Standing {
     const answers = await this.#connection.askPrimaries(client, (server) => server.info('replication'))
     for (const answer of answers) {
       const info = fieldsOf(answer) ?? {}
-      if (info.role !== 'master') this.#refuse(role)
+      if (info.role !== 'master') this.#refuse()
       const good = replicaLines(info).filter(
         ({ state, lagSeconds }) => state === 'online' && lagSeconds <= lagMaxSeconds,
       )
@@ -99,8 +103,9 @@ export class Standing {
     this.#connection.reconnect(role)
   }
 
-  #refuse(role: RedisRole): never {
-    this.#connection.reconnect(role)
+  /** Whatever reads is at the wrong server. What writes is told so by that server itself. */
+  #refuse(): never {
+    for (const role of ['checks', 'log'] as const) this.#connection.reconnect(role)
     throw new RescindError('ERR_STORE_REFUSED', 'the server is a replica, or was demoted: name the primary')
   }
 }

@@ -1,8 +1,9 @@
 /** The options of `RedisStore`, and the environment variables that stand for them. */
-import { type Environment, EnvironmentReader } from '../config.js'
+import { type Environment, EnvironmentReader, numberProblems, unknownOptions } from '../config.js'
 import type { Surroundings } from '../surroundings.js'
-import { NAMESPACE, namespaceProblems, PARTITIONS } from './namespace.js'
+import { namespaceProblems } from './namespace.js'
 
+/** How a `RedisStore` uses its connection. */
 export interface RedisStoreOptions {
   /** Keeps several systems apart on one Redis. Letters, digits, `-`, `_`, `.`; at most 64. Default `main`. */
   readonly namespace?: string | undefined
@@ -17,7 +18,7 @@ export interface RedisStoreOptions {
   readonly minReplicas?: number | undefined
   /** A replica that has said nothing for longer does not count, in seconds. They speak every second. Default 2, 1 to 60. */
   readonly replicaLagMaxSeconds?: number | undefined
-  /** At most this many checks wait for Redis; further ones are `unknown` at once. Default 2,048. */
+  /** At most this many checks wait for Redis; further ones are `unknown` at once. Default 2,048, 1 to 1,000,000. */
   readonly checksInFlightMax?: number | undefined
   /**
    * Spreads the revocations over so many hash slots of a cluster: 1, 2, 4 … 64. Default 1. It is fixed when the
@@ -43,29 +44,36 @@ const RANGES = {
   checksInFlightMax: { min: 1, max: 1_000_000 },
 } as const
 
+const NAMES: Readonly<Record<keyof RedisStoreOptions, true>> = {
+  namespace: true,
+  replicas: true,
+  onDisk: true,
+  minReplicas: true,
+  replicaLagMaxSeconds: true,
+  checksInFlightMax: true,
+  partitions: true,
+  doorbell: true,
+  allowEviction: true,
+  surroundings: true,
+}
+
 /** What is wrong with the options. */
 export function storeProblems(options: RedisStoreOptions): string[] {
   const { namespace = 'main', partitions = 1 } = options
-  const problems = namespaceProblems(namespace, partitions)
-  for (const [name, { min, max }] of Object.entries(RANGES)) {
-    const value = options[name as keyof typeof RANGES]
-    if (value === undefined || (Number.isInteger(value) && value >= min && value <= max)) continue
-    problems.push(`${name} must be a whole number from ${min} to ${max}`)
-  }
-  return problems
+  return [
+    ...unknownOptions(options, NAMES),
+    ...namespaceProblems(namespace, partitions),
+    ...numberProblems(options, RANGES),
+  ]
 }
 
 /** Throws `ERR_CONFIG_INVALID`, with all that is wrong. */
 export function storeOptionsFromEnv(env: Environment): RedisStoreOptions {
   const reader = new EnvironmentReader(env)
   const namespace = reader.text('RESCIND_NAMESPACE')
-  if (namespace !== undefined && !NAMESPACE.test(namespace)) {
-    reader.problem('RESCIND_NAMESPACE must be 1 to 64 letters, digits, "-", "_" or "."')
-  }
   const partitions = reader.integer('RESCIND_PARTITIONS', { min: 1, max: 64 })
-  if (partitions !== undefined && !PARTITIONS.includes(partitions)) {
-    reader.problem(`RESCIND_PARTITIONS must be one of ${PARTITIONS.join(', ')}`)
-  }
+  for (const problem of namespaceProblems(namespace ?? 'main', partitions ?? 1, nameOfVariable))
+    reader.problem(problem)
   const options = {
     namespace,
     partitions,
@@ -77,4 +85,8 @@ export function storeOptionsFromEnv(env: Environment): RedisStoreOptions {
   }
   reader.finish()
   return options
+}
+
+function nameOfVariable(option: 'namespace' | 'partitions'): string {
+  return `RESCIND_${option.toUpperCase()}`
 }

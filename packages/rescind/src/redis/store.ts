@@ -6,14 +6,18 @@
  * every check must know, stand in partition 0 for all, and a write is done when both hold it.
  */
 import type { Digest } from '../core/digest.js'
+import type { Mark } from '../core/mark.js'
 import { RECORD_BYTES } from '../core/record.js'
 import type { Entry } from '../core/revocation.js'
 import type { ParsedTarget } from '../core/target.js'
 import { type Environment, throwProblems } from '../config.js'
 import { RescindError } from '../errors.js'
 import { EventStream } from '../event-stream.js'
+import { changeOf, revocationOf } from '../stores/line.js'
 import { formatPosition, ORIGIN, type Position } from '../stores/position.js'
 import {
+  type Advancement,
+  type AdvanceOptions,
   type BellListener,
   type Change,
   type Changes,
@@ -27,6 +31,7 @@ import {
   type Page,
   type Probe,
   type PutOptions,
+  type ReadLogOptions,
   type ReseedOptions,
   type Restored,
   type RestoreOptions,
@@ -35,10 +40,12 @@ import {
 } from '../stores/store.js'
 import { MACHINE, type Surroundings } from '../surroundings.js'
 import { Breaker } from './breaker.js'
-import type { RedisClient, RedisConnection } from './connection.js'
+import type { RedisClient } from './client.js'
+import type { RedisConnection } from './connection.js'
 import { membersOf } from './failure.js'
-import { liveRevocation, newest, placesOf, type Row, rowsOf, toChange, Walk } from './history.js'
+import { newest, placesOf, type Row, rowsOf, Walk } from './history.js'
 import { KnownShapes } from './known-shapes.js'
+import { Losses } from './losses.js'
 import { bellChannel } from './namespace.js'
 import { NodeList } from './nodes.js'
 import type { Stretch } from './partition.js'
@@ -57,23 +64,26 @@ export interface RedisStoreEvent {
   readonly message: string
 }
 
-/** How often the log is asked for its epoch, where no shapes tell it, and for all of its segments. In milliseconds. */
-const EPOCH_PERIOD_MS = 1000
-const KEPT_PERIOD_MS = 10_000
 const OTHER_HISTORY: RedisStoreEvent = {
   type: 'store-changed',
   message: 'Redis holds another history than before: it was emptied, replaced or rolled back',
 }
 const CHECKS_IN_FLIGHT_MAX = 2048
 const CHANGES_CHUNK_RECORDS = 512
+/** How much of the time for a read a walk through the list takes at the most. */
+const LIST_TIME_SHARE = 0.5
 /** Time-outs in a row that open the circuit, and how often it is tried again. */
 const CIRCUIT = { timeoutsMax: 5, retryMs: 100 }
 
+/** The store on Redis or Valkey: a single server, a Sentinel set or a cluster. See {@link Store}. */
 export class RedisStore implements Store {
   readonly kind = 'redis'
+  readonly namespace: string
+  readonly partitions: number
   readonly #connection: RedisConnection
   readonly #partitions: Partitions
   readonly #shapes: KnownShapes
+  readonly #losses: Losses
   readonly #writer: Writer
   readonly #nodes: NodeList
   readonly #bellChannel: string
@@ -83,9 +93,6 @@ export class RedisStore implements Store {
   readonly #standing: Standing
   readonly #events = new EventStream<RedisStoreEvent>()
   readonly #surroundings: Surroundings
-  #epochAskedAt = -Infinity
-  #keptAskedAt: number
-  #hasLost = false
   #isListening = false
   /** The epoch of shapes that did not belong to the log. */
   #doubtedEpoch: string | undefined
@@ -97,12 +104,15 @@ export class RedisStore implements Store {
     const { replicas = 1, onDisk = false, minReplicas = 0, replicaLagMaxSeconds = 2 } = options
     if (options.allowEviction !== true) connection.refuseEviction()
     this.#connection = connection
+    this.namespace = namespace
+    this.partitions = partitions
     this.#partitions = new Partitions(namespace, partitions, surroundings)
     this.#shapes = new KnownShapes(
       partitions,
       () => surroundings.now() / 1000,
       () => this.#events.publish(OTHER_HISTORY),
     )
+    this.#losses = new Losses(this.#partitions, surroundings)
     this.#nodes = new NodeList(this.#partitions.home.key('nodes'), surroundings)
     this.#bellChannel = bellChannel(namespace)
     this.#doorbell = options.doorbell ?? true
@@ -115,7 +125,6 @@ export class RedisStore implements Store {
     const lagMaxSeconds = replicaLagMaxSeconds
     this.#standing = new Standing(connection, { minReplicas, lagMaxSeconds, surroundings })
     this.#surroundings = surroundings
-    this.#keptAskedAt = surroundings.monotonic()
     this.#breaker = new Breaker({
       ...CIRCUIT,
       inFlightMax: options.checksInFlightMax ?? CHECKS_IN_FLIGHT_MAX,
@@ -139,7 +148,13 @@ export class RedisStore implements Store {
     return this.#writer.restore(target, options)
   }
 
-  reseed(records: Buffer, options: ReseedOptions): Promise<number | undefined> {
+  advance(family: Digest, mark: Mark, options: AdvanceOptions): Promise<Advancement> {
+    return this.#writer.advance(family, mark, options)
+  }
+
+  async reseed(records: Buffer, options: ReseedOptions): Promise<number | undefined> {
+    // With the last all that is missing counts as given back: what was lost after the giver had read the log is told first.
+    if (options.isLast) await this.#read((client) => this.#losses.lookAtAll(client))
     return this.#writer.reseed(records, options)
   }
 
@@ -160,10 +175,14 @@ export class RedisStore implements Store {
         options.cursor === undefined ? metas.map((meta) => meta?.end) : this.#partitions.parse(options.cursor)
       const walks = this.#partitions.all.map((partition, i) => new Walk(client, partition, metas[i], from[i]))
       const revocations = []
+      // A slow server answers with a short page, and not too late with none.
+      const until = this.#surroundings.monotonic() + this.#connection.writeTimeoutMs * LIST_TIME_SHARE
       for (let scanned = 0; scanned < LIST_SCAN_MAX; scanned++) {
+        if (scanned > 0 && this.#surroundings.monotonic() > until) break
         const walk = await newest(walks)
         if (walk === undefined) return { revocations }
-        const revocation = liveRevocation(walk.take(), options.now)
+        const { record, stored } = walk.take()
+        const revocation = revocationOf(record, () => stored, options.now)
         if (revocation === undefined || options.filter?.(revocation) === false) continue
         revocations.push(revocation)
         if (revocations.length >= options.limit) break
@@ -172,25 +191,23 @@ export class RedisStore implements Store {
     })
   }
 
-  async readLog(after: string | undefined, bytesMax: number): Promise<LogPage> {
+  async readLog(
+    after: string | undefined,
+    bytesMax: number,
+    { reader }: ReadLogOptions = {},
+  ): Promise<LogPage> {
     const from =
       after === undefined ? this.#partitions.all.map(() => ORIGIN) : this.#partitions.parseWhole(after)
     return this.#read(async (client) => {
       const [[shapesText, ...stretches]] = await Promise.all([
         this.#readStretches(client, from, bytesMax),
         this.#standing.assertForLog(client),
-        this.#assertKept(client, from),
+        this.#losses.look(client, from),
       ])
       this.#shapes.learn(shapesText)
-      if (this.#takeLoss() && after !== undefined) throw logChanged()
-      // The log may still stand when all around it is gone, and would never grow again.
-      const epoch = from[0]?.epoch ?? ''
-      const told = this.#shapes.epoch
-      if (epoch !== '' && epoch !== told && told !== this.#doubtedEpoch) {
-        // Once: if the shapes alone were lost, those known go on, until somebody writes them again.
-        this.#doubtedEpoch = told
-        throw logChanged()
-      }
+      const isDoubtful = this.#isDoubtful(from[0]?.epoch ?? '')
+      if (this.#shapes.takeLoss() || isDoubtful) this.#losses.note()
+      this.#losses.assertTold(reader, after === undefined)
       const [only] = stretches
       const isOne = stretches.length === 1 && only !== undefined
       return {
@@ -213,10 +230,12 @@ export class RedisStore implements Store {
         for (let isEnd = false; !isEnd && changes.length < limit;) {
           const bytesMax = Math.min(limit - changes.length, CHANGES_CHUNK_RECORDS) * RECORD_BYTES
           const stretch = await partition.read(client, at[i] as Position, bytesMax)
+          if (stretch.hasGap) throw logChanged()
           const rows = await rowsOf(client, partition, stretch.records)
           for (const [n, place] of placesOf(stretch).entries()) {
             at[i] = place
-            changes.push(toChange(rows[n] as Row, formatPosition(at)))
+            const { record, stored } = rows[n] as Row
+            changes.push(changeOf(record, stored, formatPosition(at)))
           }
           at[i] = stretch.position
           isEnd = stretch.isEnd
@@ -329,29 +348,15 @@ export class RedisStore implements Store {
     ])
   }
 
-  /** True once for each loss, in a read that failed in nothing else. */
-  #takeLoss(): boolean {
-    const hasLost = this.#hasLost
-    this.#hasLost = false
-    return this.#shapes.takeLoss() || hasLost
-  }
-
-  /** The log may go on as it was read when all around it is gone. Throws when it is another one, or lost a part. */
-  async #assertKept(client: RedisClient, from: readonly Position[]): Promise<void> {
-    const now = this.#surroundings.monotonic()
-    const isEpochDue = now - this.#epochAskedAt >= EPOCH_PERIOD_MS
-    const isKeptDue = now - this.#keptAskedAt >= KEPT_PERIOD_MS
-    if (isEpochDue) this.#epochAskedAt = now
-    if (isKeptDue) this.#keptAskedAt = now
-    await Promise.all(
-      this.#partitions.all.map(async (partition, i) => {
-        const { epoch } = from[i] as Position
-        if (epoch === '') return
-        if (isKeptDue) this.#hasLost = (await partition.hasLost(client, epoch)) || this.#hasLost
-        // Of the first the shapes tell at each read.
-        else if (i > 0 || isEpochDue) await partition.assertEpoch(client, epoch)
-      }),
-    )
+  /**
+   * True, once, when the shapes are not those of the log: it may still stand when all around it is gone, and would never
+   * grow again. If the shapes alone were lost, those known go on, until somebody writes them again.
+   */
+  #isDoubtful(epoch: string): boolean {
+    const told = this.#shapes.epoch
+    if (epoch === '' || epoch === told || told === this.#doubtedEpoch) return false
+    this.#doubtedEpoch = told
+    return true
   }
 
   get #shapesKey(): string {

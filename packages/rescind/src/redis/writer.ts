@@ -1,10 +1,14 @@
-/** What `RedisStore` writes: revocations, restores, and what Redis has lost. */
+/** What `RedisStore` writes: revocations, restores, marks of families, and what Redis has lost. */
 import { randomBytes } from 'node:crypto'
-import { digestFromBytes, digestToBytes } from '../core/digest.js'
+import { type Digest, digestFromBytes, digestToBytes } from '../core/digest.js'
+import { type Mark, packMark, parseMark } from '../core/mark.js'
 import { OPERATION_RESTORE, OPERATION_REVOKE } from '../core/record.js'
 import { EMPTY_STATE, type Entry, latestEnd, type State } from '../core/revocation.js'
 import type { ParsedTarget, Shape } from '../core/target.js'
+import { checkedGift } from '../stores/given-records.js'
 import {
+  type Advancement,
+  type AdvanceOptions,
   type PutOptions,
   type ReseedOptions,
   type Restored,
@@ -12,14 +16,15 @@ import {
   shapeKey,
   type Stored,
 } from '../stores/store.js'
-import { writeAndWait } from './acknowledge.js'
-import type { ChangeReply, RedisClient, RedisConnection } from './connection.js'
+import { type Confirmation, writeAndWait } from './acknowledge.js'
+import type { ChangeReply, MarkReply, RedisClient } from './client.js'
+import type { RedisConnection } from './connection.js'
 import { membersOf } from './failure.js'
 import { SHAPES_EXCEEDED_REPLY } from './lua.js'
 import type { Partition } from './partition.js'
 import type { Partitions } from './partitions.js'
-import { packDetails, packTarget, parseRecord } from './record.js'
-import { CHANGE_REPLY_LENGTH, changeArguments, RESEED_BUSY } from './script.js'
+import { corrupt, packDetails, packTarget, parseRecord } from './record.js'
+import { CHANGE_REPLY_LENGTH, changeArguments, MARK_REPLY_LENGTH, RESEED_BUSY } from './script.js'
 
 export interface WriterOptions {
   readonly partitions: Partitions
@@ -63,7 +68,28 @@ export class Writer {
     return { changed: reply[0] === 1, restoredAt }
   }
 
-  async reseed(records: Buffer, options: ReseedOptions): Promise<number | undefined> {
+  async advance(
+    family: Digest,
+    mark: Mark,
+    { ack = 'accepted', now, end }: AdvanceOptions,
+  ): Promise<Advancement> {
+    const key = this.#options.partitions.of(family).markKey(family)
+    const parameters = [key, now, end, mark.generation, packMark(mark)]
+    if (ack === 'accepted')
+      return this.run(async (client) => advancementOf(await client.rescindMark(...parameters)))
+    return this.#connection.run('waits', this.#connection.writeTimeoutMs, async (client) => {
+      const { reply, shortfall } = await writeAndWait<MarkReply>(
+        client,
+        'rescindMark',
+        parameters,
+        this.#confirmation(1),
+      )
+      return { ...advancementOf(reply), shortfall }
+    })
+  }
+
+  async reseed(given: Buffer, wanted: ReseedOptions): Promise<number | undefined> {
+    const { records, options } = checkedGift({ records: given, options: wanted })
     const { now, shapes, end, isLast } = options
     const { partitions } = this.#options
     const groups = partitions.linesOf(records)
@@ -76,10 +102,10 @@ export class Writer {
           if (!(error instanceof Error && error.message.includes(SHAPES_EXCEEDED_REPLY))) throw error
         })
       }
-      const given = await Promise.all(
+      const taken = await Promise.all(
         [...groups].map((group) => this.#reseedPartition(client, options, ...group)),
       )
-      return given.includes(RESEED_BUSY) ? undefined : given.reduce((sum, count) => sum + count, 0)
+      return taken.includes(RESEED_BUSY) ? undefined : taken.reduce((sum, count) => sum + count, 0)
     })
   }
 
@@ -89,11 +115,7 @@ export class Writer {
   }
 
   async #putReplicated(target: ParsedTarget, change: Parameters, shape?: Parameters): Promise<Stored> {
-    const { replicas, onDisk } = this.#options
-    // One write, or two one after the other, and as much for the way there and back.
-    const waits = shape === undefined ? 2 : 3
-    const waitMs = Math.max(1, Math.floor(this.#connection.writeTimeoutMs / waits))
-    const confirmation = { replicas, onDisk, waitMs }
+    const confirmation = this.#confirmation(shape === undefined ? 1 : 2)
     const { writeTimeoutMs } = this.#connection
     // On a socket of its own: nothing else waits behind it for replicas that do not answer.
     return this.#connection.run('waits', writeTimeoutMs, async (client) => {
@@ -107,6 +129,13 @@ export class Writer {
       )
       return { ...this.#storedAs(target, reply), shortfall: ofShape?.shortfall ?? shortfall }
     })
+  }
+
+  /** For so many writes one after the other, and as much time for the way there and back. */
+  #confirmation(writes: number): Confirmation {
+    const { replicas, onDisk } = this.#options
+    const waitMs = Math.max(1, Math.floor(this.#connection.writeTimeoutMs / (writes + 1)))
+    return { replicas, onDisk, waitMs }
   }
 
   #changeParameters(
@@ -179,6 +208,15 @@ export class Writer {
 function stateOf(reply: ChangeReply): State {
   const [, record] = membersOf(reply, CHANGE_REPLY_LENGTH)
   return record === null ? EMPTY_STATE : parseRecord(record).state
+}
+
+/** Throws `ERR_STORE_CORRUPT` for what is no answer of the script. */
+function advancementOf(reply: MarkReply): Advancement {
+  const [isMoved, packed] = membersOf(reply, MARK_REPLY_LENGTH)
+  if (packed === null) return { mark: undefined, isMoved: false }
+  const mark = parseMark(packed)
+  if (mark === undefined) throw corrupt('the mark of a family')
+  return { mark, isMoved: isMoved === 1 }
 }
 
 function newEpoch(): string {

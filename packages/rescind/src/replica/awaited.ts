@@ -28,7 +28,7 @@ export class Awaited {
     return this.#count
   }
 
-  /** `words` begin with the digest. Of a restore only its time counts. */
+  /** `words`: those of the digest, which nobody changes. Of a restore only its time counts. */
   add(words: Int32Array, entry: Entry, isRestore = false): void {
     if (this.#count >= AWAITED_MAX) this.clear()
     const first = words[0] as number

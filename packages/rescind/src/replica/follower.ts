@@ -3,15 +3,20 @@
  * ago it last had all of it.
  *
  * The doorbell only makes it poll at once. Staleness counts, on a monotonic clock, from the moment at which the
- * last read that reached the end was sent: whatever was acknowledged before is known here. When the log does not
- * continue what was read (emptied, forked, rolled back), freshness is withdrawn, the whole log is read again and
- * merged into what is known: nothing that was learned is forgotten.
+ * last read that reached the end was sent, and where a memory between answered, from so much earlier as that had
+ * asked the store: whatever was acknowledged before is known here. When the log does not continue what was read
+ * (emptied, forked, rolled back), freshness is withdrawn, the whole log is read again and merged into what is known:
+ * nothing that was learned is forgotten.
  */
 import { RECORD_BYTES } from '../core/record.js'
 import type { Shape } from '../core/target.js'
 import { hasCode, RescindError } from '../errors.js'
 import type { Surroundings } from '../surroundings.js'
-import { type Bell, ANNOUNCE_MS, logChanged, type NodeStatus, type Store } from '../stores/store.js'
+import { type Bell, logChanged, type NodeStatus, type Store } from '../stores/store.js'
+import { Announcer } from './announcer.js'
+import type { ReplicaEvent } from './event.js'
+import { Gap } from './gap.js'
+import { Rereads } from './rereads.js'
 
 /** Where the log goes. */
 export interface FollowerSink {
@@ -20,16 +25,6 @@ export interface FollowerSink {
   reserve(count: number): void
   /** Takes whole records; what is a pause for requests is divided by the follower. */
   apply(records: Buffer, start: number, end: number): void
-  /** Marks what this node has written so far. */
-  awaited(): number
-  /** Was something up to the mark not told of by the log? Asked once for each. */
-  isMissing(mark: number): boolean
-  /** The log does not continue what was read: all of it comes again. */
-  reread(): void
-  /** All of it has come. `isWhole`: and this node knows all that earlier ones said. */
-  complete(isWhole: boolean): void
-  /** What that has shown to be missing is still being given back. */
-  isGivingBack(): boolean
   /** After each round that was answered. */
   tidy(elapsedMs: number): void
   /** What the node tells of itself. */
@@ -37,19 +32,20 @@ export interface FollowerSink {
   tell(event: ReplicaEvent): void
 }
 
-/** What a replica has to say while it works. */
-export interface ReplicaEvent {
-  /**
-   * `fresh`: it follows the log. `stale`: the store does not answer. `reread`: the log did not continue what was
-   * read, and is read again. `reseeded`: what the store had lost was given back, so many `entries`; `reseed-failed`:
-   * the store does not take it back (this node may lack the right; another may have it). `gap`: a part of the log
-   * was lost before it was read: a node that starts with it is not fresh until another has given the part back. `silent`: the node cannot announce itself (it may lack the right), so no receipt
-   * waits for it.
-   */
-  readonly type: 'fresh' | 'stale' | 'reread' | 'reseeded' | 'reseed-failed' | 'gap' | 'silent'
-  readonly cause?: RescindError
-  /** Of `reseeded`. */
-  readonly entries?: number
+/** What the store may have lost, and who gives it back. */
+export interface FollowerLosses {
+  /** Marks what this node has written so far. */
+  mark(): number
+  /** Is there anything that this node has written, and the log has yet to tell of? */
+  isAwaiting(): boolean
+  /** Was something up to the mark not told of by the log? Asked once for each. */
+  isMissing(mark: number): boolean
+  /** The log does not continue what was read: all of it comes again. */
+  expectAll(): void
+  /** All of it has come. `isWhole`: and this node knows all that earlier ones said. */
+  giveBack(isWhole: boolean): void
+  /** What that has shown to be missing is still being given back. */
+  isGivingBack(): boolean
 }
 
 export interface FollowerOptions {
@@ -70,24 +66,15 @@ const SOON_PAUSES = 1.5
 /** Until a ring has told of its pause, in milliseconds. */
 const BELL_PAUSE_MS = 100
 const RETRY_MS = 100
-const REREAD_PAUSE_MAX_MS = 2000
-/** For each millisecond that it takes to read all of the log, so many without: whoever reads again and again reads a fifth of the time. */
-const REREAD_REST = 4
-/** A node that had all of the log so recently knows what it has lost, but for what its own writers know. */
-const WHOLE_PERIODS = 8
-/** A gap that nobody can fill is met again and again. */
-const GAP_PERIOD_MS = 10_000
-/** How often a log that lacked a part is read again from its beginning. */
-const TORN_REREAD_MS = 1000
-const TORN_REREAD_MAX_MS = 60_000
-/** After so long without one, the next reread is the first again. */
-const REREAD_CALM_MS = 5000
-
 function torn(): RescindError {
   return new RescindError(
     'ERR_REPLICA_STALE',
     'the log has lost a part that this node never read; until a node that has read it gives it back, the store is asked',
   )
+}
+
+function closed(): RescindError {
+  return new RescindError('ERR_CLOSED', 'the replica was closed')
 }
 
 interface Waiter {
@@ -100,31 +87,17 @@ interface Waiter {
 export class Follower {
   readonly #store: Store
   readonly #sink: FollowerSink
+  readonly #losses: FollowerLosses
   readonly #options: FollowerOptions
   #position: string | undefined
-  /** When the last read that reached the end was sent; -Infinity: not trusted. */
+  /** When the store was asked for what the last read that reached the end has told; -Infinity: not trusted. */
   #trustedAt = -Infinity
   #wasFresh = false
   #isRereading = false
-  /** It had read all that the log ever said since, and may give it back. */
-  #isWhole = false
-  /** When the read was sent that last had all of the log, trusted or not. */
-  #completeAt = -Infinity
-  /** Read from its beginning, the log lacked a part that is still in force. */
-  #isTorn = false
-  #gapAt = -Infinity
-  #tornRereadAt = -Infinity
-  #tornRereadMs = TORN_REREAD_MS
-  /** How often in a row the whole log had to be read again, and when last. */
-  #rereads = 0
-  #rereadAt = -Infinity
-  /** How long it took to read all of the log the last time, in milliseconds. */
-  #rereadMs = 0
-  #announcedAt = -Infinity
-  #announcing: Promise<void> | undefined
-  #isSilent = false
+  readonly #rereads = new Rereads()
+  readonly #gap: Gap
+  readonly #announcer: Announcer
   #tidiedAt: number
-  #isReceiptWanted = false
   #bellPauseMs = BELL_PAUSE_MS
   /** Wakes the loop from its pause. */
   #wake: (() => void) | undefined
@@ -134,15 +107,24 @@ export class Follower {
   #stopListening: (() => void) | undefined
   #isClosed = false
 
-  constructor(store: Store, sink: FollowerSink, options: FollowerOptions) {
+  constructor(store: Store, sink: FollowerSink, losses: FollowerLosses, options: FollowerOptions) {
     this.#store = store
     this.#sink = sink
+    this.#losses = losses
     this.#options = options
     this.#tidiedAt = options.surroundings.monotonic()
-  }
-
-  get #wholeMs(): number {
-    return WHOLE_PERIODS * this.#options.periodMs
+    this.#gap = new Gap(options.periodMs, () => sink.tell({ type: 'gap' }))
+    this.#announcer = new Announcer({
+      store,
+      surroundings: options.surroundings,
+      describe: () => ({
+        ...sink.describe(),
+        position: this.position,
+        stalenessMs: Math.round(this.stalenessMs),
+      }),
+      tell: (event) => sink.tell(event),
+      onLate: () => this.#ring(),
+    })
   }
 
   get position(): string {
@@ -165,6 +147,11 @@ export class Follower {
     this.#running = this.#run()
   }
 
+  /** Resolves when the store has been told that this node lives, or will not be. */
+  whenAnnounced(): Promise<void> {
+    return this.#announcer.first
+  }
+
   /** Resolves when a read that began after this call has reached the end of the log. Rejects with why not. */
   catchUp(): Promise<void> {
     return this.#nextRead(true)
@@ -176,7 +163,7 @@ export class Follower {
   }
 
   #nextRead(isTrusted: boolean): Promise<void> {
-    if (this.#isClosed) return Promise.reject(new RescindError('ERR_CLOSED', 'the replica was closed'))
+    if (this.#isClosed) return Promise.reject(closed())
     this.start()
     return new Promise((resolve, reject) => {
       this.#waiters.push({ resolve, reject, isTrusted })
@@ -189,12 +176,9 @@ export class Follower {
     this.#isClosed = true
     this.#stopListening?.()
     this.#wake?.()
-    for (const waiter of this.#waiters.splice(0))
-      waiter.reject(new RescindError('ERR_CLOSED', 'the replica was closed'))
+    for (const waiter of this.#waiters.splice(0)) waiter.reject(closed())
     await this.#running
-    await this.#announcing
-    if (this.#announcedAt !== -Infinity)
-      await this.#store.retire(this.#sink.describe().id).catch(() => undefined)
+    await this.#announcer.retire()
   }
 
   #settle(waiter: Waiter, cause: RescindError): void {
@@ -206,7 +190,7 @@ export class Follower {
   #onBell(bell: Bell, pauseMs = BELL_PAUSE_MS): void {
     // Whoever may publish could say anything.
     if (bell === 'change') this.#bellPauseMs = pauseMs >= BELL_PAUSE_MS ? pauseMs : BELL_PAUSE_MS
-    if (bell === 'receipt') this.#isReceiptWanted = true
+    if (bell === 'receipt') this.#announcer.wantReceipt()
     this.#ring()
   }
 
@@ -220,56 +204,50 @@ export class Follower {
       this.#isRung = false
       const waiters = this.#waiters.splice(0)
       let pauseMs: number
+      let isRest = false
       try {
-        pauseMs = (await this.#round()) ? this.#soonMs() : this.#options.periodMs
+        pauseMs = (await this.#round(waiters.length > 0)) ? this.#soonMs() : this.#options.periodMs
         for (const { resolve } of waiters) resolve()
-        this.#announce()
+        this.#announcer.announce()
       } catch (error) {
-        const cause = error as RescindError
+        const cause = this.#isClosed ? closed() : (error as RescindError)
         // A log that changed is read again at once: that may answer those who wait.
         if (hasCode(cause, 'ERR_LOG_CHANGED') && this.#position !== undefined)
           this.#waiters.unshift(...waiters)
         else for (const waiter of waiters) this.#settle(waiter, cause)
+        if (this.#isClosed) break
         pauseMs = this.#fail(cause)
+        isRest = hasCode(cause, 'ERR_LOG_CHANGED')
       }
-      await this.#pause(pauseMs)
+      await this.#pause(pauseMs, isRest)
     }
   }
 
-  /** Reads to the end of the log. True when there was something new. */
-  async #round(): Promise<boolean> {
-    const { surroundings } = this.#options
-    const mark = this.#sink.awaited()
+  /** Reads to the end of the log. True when there was something new. `isWaitedFor`: no older answer will do. */
+  async #round(isWaitedFor: boolean): Promise<boolean> {
+    const { surroundings, periodMs } = this.#options
+    const mark = this.#losses.mark()
     const startedAt = surroundings.monotonic()
     let sentAt = startedAt
-    // Who has read the lost part may have given it back.
-    if (this.#isTorn && sentAt - this.#tornRereadAt >= this.#tornRereadMs) {
-      this.#tornRereadMs = Math.min(this.#tornRereadMs * 2, TORN_REREAD_MAX_MS)
-      this.#beginAgain()
-    }
+    if (this.#gap.isLookDue(sentAt)) this.#beginAgain()
     if (this.#position === undefined) {
-      this.#isTorn = false
-      this.#tornRereadAt = sentAt
+      this.#gap.begin(sentAt)
+      if (this.#isRereading) this.#rereads.begin(sentAt)
     }
-    let page = await this.#store.readLog(this.#position, PAGE_BYTES)
+    const isNow = isWaitedFor || this.#isRereading || this.#losses.isAwaiting()
+    const options = { maxAgeMs: isNow ? 0 : periodMs, reader: this }
+    let page = await this.#store.readLog(this.#position, PAGE_BYTES, options)
     let found = false
     for (;;) {
-      // Who was away may have missed what was said and lost meanwhile.
-      if (page.hasGap && !this.#isRereading && startedAt - this.#completeAt > this.#wholeMs) {
-        this.#isWhole = false
-      }
-      // Who knew all that was lost meets the gap again and again while nothing stands behind it.
-      if (page.hasGap && (!this.#isWhole || page.position !== this.#position)) {
-        if (!this.#isTorn) this.#sink.tell({ type: 'gap' })
-        // The whole log tells what has to be given back; until that is done, the gap is no news.
-        const isNews = !this.#isRereading && !this.#sink.isGivingBack()
-        if (!isNews) this.#gapAt = sentAt
-        else if (this.#isWhole && sentAt - this.#gapAt > GAP_PERIOD_MS) throw logChanged()
-        this.#isTorn = !this.#isWhole
+      if (page.hasGap) {
+        const isRereading = this.#isRereading
+        const isFollowed = page.position !== this.#position
+        const isGivingBack = this.#losses.isGivingBack()
+        if (this.#gap.meet({ startedAt, sentAt, isRereading, isGivingBack, isFollowed })) throw logChanged()
       }
       // The next page is on its way while this one is applied.
       const nextAt = surroundings.monotonic()
-      const next = page.isEnd ? undefined : this.#store.readLog(page.position, PAGE_BYTES)
+      const next = page.isEnd ? undefined : this.#store.readLog(page.position, PAGE_BYTES, options)
       next?.catch(() => undefined)
       this.#sink.useShapes(page.shapes)
       if (page.recordsMax !== undefined && page.recordsMax > 0) this.#sink.reserve(page.recordsMax)
@@ -277,26 +255,25 @@ export class Follower {
       found ||= page.records.length > 0
       this.#position = page.position
       if (next === undefined) break
-      if (this.#isClosed) return found
+      if (this.#isClosed) throw closed()
       page = await next
       sentAt = nextAt
     }
+    // A memory between may have asked the store before: from then on, and not from now, is it known.
+    const askedAt = sentAt - (page.ageMs ?? 0)
     // Acknowledged before this was sent, and not there: read again and compared, it is given back. A log that lacks a
     // part is read again anyhow.
-    if (this.#sink.isMissing(mark) && !this.#isRereading && !this.#isTorn) throw logChanged()
-    if (!this.#isTorn) {
-      this.#isWhole = true
-      this.#completeAt = sentAt
-      this.#tornRereadMs = TORN_REREAD_MS
-    }
+    if (this.#losses.isMissing(mark) && !this.#isRereading && !this.#gap.isTorn) throw logChanged()
+    this.#gap.end(askedAt)
     if (this.#isRereading) {
       this.#isRereading = false
-      this.#rereadMs = surroundings.monotonic() - startedAt
-      this.#sink.complete(this.#isWhole)
+      this.#rereads.end(surroundings.monotonic())
+      this.#losses.giveBack(this.#gap.isWhole)
     }
     // What it lacks nobody here can know: the records in the store are asked.
-    if (this.#isTorn) throw torn()
-    this.#trustedAt = sentAt
+    if (this.#gap.isTorn) throw torn()
+    // Of two answers the later may be the older one; what the other has shown stays true.
+    this.#trustedAt = Math.max(this.#trustedAt, askedAt)
     if (!this.#wasFresh) {
       this.#wasFresh = true
       this.#sink.tell({ type: 'fresh' })
@@ -318,25 +295,19 @@ export class Follower {
   #beginAgain(): void {
     this.#position = undefined
     this.#isRereading = true
-    this.#sink.reread()
+    this.#losses.expectAll()
   }
 
   /** What a failed round means. Returns the pause before the next, in milliseconds. */
   #fail(cause: RescindError): number {
     if (hasCode(cause, 'ERR_LOG_CHANGED')) {
-      // Who was away may have missed what was said and lost meanwhile.
-      if (this.#options.surroundings.monotonic() - this.#completeAt > this.#wholeMs) this.#isWhole = false
+      const now = this.#options.surroundings.monotonic()
+      this.#gap.break(now)
       this.#trustedAt = -Infinity
       this.#wasFresh = false
-      const now = this.#options.surroundings.monotonic()
-      this.#rereads = now - this.#rereadAt > REREAD_CALM_MS ? 0 : this.#rereads + 1
-      this.#rereadAt = now
       this.#beginAgain()
       this.#sink.tell({ type: 'reread', cause })
-      // At once, and when that does not help, less and less often: all of the log is much to read.
-      if (this.#rereads === 0) return 0
-      const restMs = Math.max(RETRY_MS, REREAD_REST * this.#rereadMs)
-      return Math.min(RETRY_MS * 2 ** this.#rereads, restMs, REREAD_PAUSE_MAX_MS)
+      return this.#rereads.restMs(now)
     }
     if (this.#wasFresh) {
       this.#wasFresh = false
@@ -353,34 +324,13 @@ export class Follower {
     return this.#bellPauseMs <= periodMs ? SOON_PAUSES * this.#bellPauseMs : periodMs
   }
 
-  /** Tells the store that this node lives, now and then, and at once when a receipt waits for it. */
-  #announce(): void {
-    const now = this.#options.surroundings.monotonic()
-    const isDue = now - this.#announcedAt >= ANNOUNCE_MS
-    if (this.#announcing !== undefined || (!isDue && !this.#isReceiptWanted)) return
-    this.#isReceiptWanted = false
-    this.#announcedAt = now
-    const stalenessMs = Math.round(this.stalenessMs)
-    this.#announcing = this.#store
-      .announce({ ...this.#sink.describe(), position: this.position, stalenessMs })
-      .then(
-        () => (this.#isSilent = false),
-        (cause: RescindError) => {
-          if (!this.#isSilent) this.#sink.tell({ type: 'silent', cause })
-          this.#isSilent = true
-        },
-      )
-      .then(() => {
-        this.#announcing = undefined
-        // Somebody asked for a receipt meanwhile.
-        if (this.#isReceiptWanted) this.#ring()
-      })
-  }
-
-  async #pause(ms: number): Promise<void> {
-    if (this.#isRung || this.#isClosed) return
+  /** `isRest`: whoever rings, it does not end before its time. */
+  async #pause(ms: number, isRest: boolean): Promise<void> {
+    if (ms <= 0 || this.#isClosed || (this.#isRung && !isRest)) return
     const woken = new AbortController()
-    this.#wake = () => woken.abort()
+    this.#wake = () => {
+      if (!isRest || this.#isClosed) woken.abort()
+    }
     await this.#options.surroundings.sleep(ms, { signal: woken.signal, isIdle: true }).catch(() => undefined)
     this.#wake = undefined
   }

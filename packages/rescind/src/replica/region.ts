@@ -157,7 +157,10 @@ export function isSameDigest(slab: Int32Array, base: number, words: Int32Array, 
   return true
 }
 
-/** The one place where buffers are made, zeroed. */
+/**
+ * The one place where buffers are made, zeroed. Shared, though nobody shares them: V8 counts all others to its heap, and
+ * collects garbage while a table grows, some ten milliseconds at once (21 times for 400 MiB, and never for shared ones).
+ */
 function makeWords(length: number): Int32Array {
   return new Int32Array(new SharedArrayBuffer(length * Int32Array.BYTES_PER_ELEMENT))
 }

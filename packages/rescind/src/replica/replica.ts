@@ -4,26 +4,26 @@
  */
 import { randomUUID } from 'node:crypto'
 import { hostname } from 'node:os'
-import { type Digest, digestFromBytes, digestToBytes } from '../core/digest.js'
+import { type Digest, digestFromWords, digestToWords } from '../core/digest.js'
 import { DIGEST_WORDS, type KnownDigests, ProbeSet } from '../core/probe.js'
-import { KIND_RESTORE, KIND_REVOKE, RECORD_WORDS, wordsOf } from '../core/record.js'
+import { RECORD_WORDS, wordsOf } from '../core/record.js'
 import {
   type Entry,
   findDeadly,
   isSameEntry,
   latestEnd,
-  missingFrom,
   type Revocation,
   type State,
   toRevocation,
 } from '../core/revocation.js'
 import { isUnnamed, own, type ParsedTarget, type Shape, type Subject } from '../core/target.js'
-import { RescindError } from '../errors.js'
 import { EventStream } from '../event-stream.js'
-import { shapeKey, type Store } from '../stores/store.js'
-import { Awaited } from './awaited.js'
-import { Follower, type ReplicaEvent } from './follower.js'
-import { reseed } from './reseed.js'
+import { NODE_LIFE_MS, type Store } from '../stores/store.js'
+import { applyRecord } from './apply-record.js'
+import type { ReplicaEvent } from './event.js'
+import { Follower } from './follower.js'
+import { Losses } from './losses.js'
+import { ShapesInUse } from './shapes-in-use.js'
 import { Table } from './table.js'
 import { MACHINE, type Surroundings } from '../surroundings.js'
 
@@ -36,11 +36,18 @@ export interface ReplicaOptions {
   readonly surroundings?: Surroundings | undefined
 }
 
-/** Told of every revocation as it arrives: the words of a log record, from `offset` on. */
+/** Told of every revocation as it arrives: the words of its digest, from `offset` on. */
 export type RevokedListener = (words: Int32Array, offset: number) => void
 
+/** In UTF-16 units. */
+export const NODE_NAME_LENGTH_MAX = 128
+/** Leaves room for the number of the process. */
+const HOST_NAME_LENGTH_MAX = NODE_NAME_LENGTH_MAX - 16
 /** Polls within the bound: one may be lost, and the next still comes in time. */
 const POLLS_PER_BOUND = 4
+const POLL_MS_MIN = 5
+/** However large the bound: a node announces itself when it polls, and its line lives for `NODE_LIFE_MS`. */
+const POLL_MS_MAX = NODE_LIFE_MS - 500
 /** The whole table is looked through for what has ended once in so many milliseconds. */
 const SWEEP_PERIOD_MS = 60_000
 const SWEEP_STEPS_MAX = 4096
@@ -53,11 +60,11 @@ const TOUCHED_AHEAD = 16
 /** A time at which no statement had ended: whatever is found then is said still, or was said once. */
 const BEGINNING = 0
 
+/** A node’s own copy of the store in memory, fed by its log, that knows how fresh it is. */
 export class Replica {
   readonly id = randomUUID()
   readonly name: string
   readonly stalenessMaxMs: number
-  readonly #store: Store
   readonly #table = new Table()
   readonly #follower: Follower
   readonly #events = new EventStream<ReplicaEvent>()
@@ -65,17 +72,10 @@ export class Replica {
   readonly #listeners = new Set<RevokedListener>()
   readonly #shapesListeners = new Set<() => void>()
   #probes = new ProbeSet([])
-  /** While the log is read again, and until the store has back what it lost: what the log says. */
-  #log: Table | undefined
-  #reseeding: AbortController | undefined
-  /** What this node's own writes said, until the log has told of it. */
-  readonly #awaited = new Awaited()
+  readonly #shapes = new ShapesInUse((shapes) => this.#setShapes(shapes))
+  readonly #losses: Losses
   /** Where among the words of `#probes` `#find` met the revocation. */
   #foundAt = 0
-  /** The shapes that the store told of. */
-  #told: readonly Shape[] = []
-  /** Those used here before the store told of them: a read under way may not have seen them yet. */
-  #own: readonly Shape[] = []
   /** The clock of the sweep, in milliseconds since 1970: never more than twice as fast as time itself. */
   #sweepNowMs: number
   /** Means nothing; V8 leaves out what nobody keeps. */
@@ -83,31 +83,33 @@ export class Replica {
 
   constructor(store: Store, options: ReplicaOptions) {
     const { stalenessMaxMs, surroundings = MACHINE } = options
-    this.#store = store
-    this.name = options.name ?? `${hostname()}:${process.pid}`
+    this.name = options.name ?? `${hostname().slice(0, HOST_NAME_LENGTH_MAX)}:${process.pid}`
     this.stalenessMaxMs = stalenessMaxMs
     this.#surroundings = surroundings
     this.#sweepNowMs = surroundings.now()
-    this.#follower = new Follower(
+    const tell = (event: ReplicaEvent) => this.#events.publish(event)
+    this.#losses = new Losses({
       store,
-      {
-        useShapes: (shapes) => this.#useShapes(shapes),
-        reserve: (count) => {
-          this.#table.reserve(count)
-          this.#log?.reserve(count)
-        },
-        apply: (records, start, end) => this.#apply(records, start, end),
-        reread: () => this.#expectAll(),
-        awaited: () => this.#awaited.mark(),
-        isMissing: (mark) => this.#awaited.take(mark),
-        complete: (isWhole) => this.#giveBack(isWhole),
-        isGivingBack: () => this.#log !== undefined,
-        tidy: (elapsedMs) => this.#tidy(elapsedMs),
-        describe: () => ({ id: this.id, name: this.name, entries: this.size }),
-        tell: (event) => this.#events.publish(event),
+      giver: this.id,
+      table: this.#table,
+      shapes: () => this.#probes.shapes,
+      readToEnd: () => this.#follower.readToEnd(),
+      tell,
+      surroundings,
+    })
+    const sink = {
+      useShapes: (shapes: readonly Shape[]) => this.#shapes.use(shapes),
+      reserve: (count: number) => {
+        this.#table.reserve(count)
+        this.#losses.reserve(count)
       },
-      { periodMs: Math.max(5, Math.floor(stalenessMaxMs / POLLS_PER_BOUND)), surroundings },
-    )
+      apply: (records: Buffer, start: number, end: number) => this.#apply(records, start, end),
+      tidy: (elapsedMs: number) => this.#tidy(elapsedMs),
+      describe: () => ({ id: this.id, name: this.name, entries: this.size }),
+      tell,
+    }
+    const periodMs = pollPeriod(stalenessMaxMs)
+    this.#follower = new Follower(store, sink, this.#losses, { periodMs, surroundings })
   }
 
   /** Begins to follow the store. Idempotent; a check that needs it does the same. */
@@ -122,6 +124,15 @@ export class Replica {
   /** Milliseconds since it last knew everything that the store had acknowledged. Infinity: it does not know. */
   get stalenessMs(): number {
     return this.#follower.stalenessMs
+  }
+
+  /**
+   * Does it know everything that the store had acknowledged so many milliseconds ago? Never by a number that is none,
+   * and by none, `Infinity` included, while it does not know.
+   */
+  isFreshWithin(ms: number): boolean {
+    const { stalenessMs } = this
+    return stalenessMs <= ms && stalenessMs < Infinity
   }
 
   /** How many statements it holds. */
@@ -186,7 +197,7 @@ export class Replica {
     for (let offset = 0; offset < words.length; offset += DIGEST_WORDS) {
       const { entries } = this.#table.stateOf(words, offset)
       if (entries.length === 0) continue
-      const restored = restoredAt(digestAt(words, offset))
+      const restored = restoredAt(digestFromWords(words, offset))
       const standing = entries.filter(({ at }) => at > restored)
       const entry = findDeadly({ restoredAt: restored, entries: standing }, iat, now)
       if (entry !== undefined) return this.#revocation(subject, offset, entry)
@@ -208,26 +219,23 @@ export class Replica {
    * statements may have ended, and left the log.
    */
   learn({ digest, shape }: Pick<ParsedTarget, 'digest' | 'shape'>, state: State, told: Entry): void {
-    if (!includesShape(this.#probes.shapes, shape)) {
-      this.#own = [...this.#own, shape]
-      this.#setShapes()
-    }
-    const record = recordOf(digest)
+    this.#shapes.add(shape)
+    const words = digestToWords(digest)
     for (const entry of state.entries) {
-      if (!this.#table.revoke(record, 0, entry.end, entry.issuedBefore, entry.at)) continue
-      if (isSameEntry(entry, told)) this.#awaited.add(record, entry)
-      for (const listener of this.#listeners) listener(record, 0)
+      if (!this.#table.revoke(words, 0, entry.end, entry.issuedBefore, entry.at)) continue
+      if (isSameEntry(entry, told)) this.#losses.wrote(words, entry)
+      for (const listener of this.#listeners) listener(words, 0)
     }
   }
 
   /** The same for a restore: statements up to and in this second are void. */
   learnRestore(target: ParsedTarget, restoredAt: number): void {
-    const record = recordOf(target.digest)
-    const { entries } = this.#table.stateOf(record, 0)
+    const words = digestToWords(target.digest)
+    const { entries } = this.#table.stateOf(words, 0)
     const voided = entries.filter(({ at }) => at <= restoredAt)
     if (voided.length === 0) return
-    this.#table.restore(record, 0, restoredAt, latestEnd({ restoredAt, entries: voided }))
-    this.#awaited.add(record, { at: restoredAt, end: 0, issuedBefore: 0 }, true)
+    this.#table.restore(words, 0, restoredAt, latestEnd({ restoredAt, entries: voided }))
+    this.#losses.wrote(words, { at: restoredAt, end: 0, issuedBefore: 0 }, true)
   }
 
   /** Resolves when it knows whatever the store had acknowledged before this call. Rejects with why it cannot. */
@@ -235,11 +243,19 @@ export class Replica {
     return this.#follower.catchUp()
   }
 
+  /** Resolves when this node has told the store that it lives, or has found that it may not. */
+  whenAnnounced(): Promise<void> {
+    return this.#follower.whenAnnounced()
+  }
+
   /** What stands under a digest, for those who compare. */
   stateOf(target: ParsedTarget): State {
-    const words = new Int32Array(DIGEST_WORDS)
-    Buffer.from(words.buffer).set(digestToBytes(target.digest))
-    return this.#table.stateOf(words, 0)
+    return this.#table.stateOf(digestToWords(target.digest), 0)
+  }
+
+  /** Shows every statement that it holds, step by step, as `Table.statements` does. */
+  statements(show: (words: Int32Array, base: number) => void): Generator<void, void, undefined> {
+    return this.#table.statements(show)
   }
 
   /** Calls back for every revocation that arrives, and when a shape comes into use. Returns what ends it. */
@@ -264,14 +280,14 @@ export class Replica {
 
   /** Ends following, and takes this node from the list. Idempotent. */
   async close(): Promise<void> {
-    this.#reseeding?.abort()
+    this.#losses.stop()
     await this.#follower.close()
     this.#events.end()
   }
 
   #revocation(subject: Subject, offset: number, entry: Entry): Revocation {
     const target = this.#probes.targetAt(subject, offset / DIGEST_WORDS) ?? {}
-    return toRevocation(digestAt(this.#probes.words, offset), target, entry)
+    return toRevocation(digestFromWords(this.#probes.words, offset), target, entry)
   }
 
   /** The statement that makes the subject dead the longest, or -1. */
@@ -303,17 +319,7 @@ export class Replica {
     if (subject.knownBy !== this.#probes) this.#probes.remember(subject)
   }
 
-  #useShapes(shapes: readonly Shape[]): void {
-    if (shapes === this.#told) return
-    this.#told = shapes
-    this.#own = this.#own.filter((shape) => !includesShape(shapes, shape))
-    this.#setShapes()
-  }
-
-  #setShapes(): void {
-    const shapes = [...this.#told, ...this.#own]
-    const before = this.#probes.shapes
-    if (shapes.length === before.length && shapes.every((shape) => includesShape(before, shape))) return
+  #setShapes(shapes: readonly Shape[]): void {
     this.#probes = new ProbeSet(shapes)
     for (const listener of this.#shapesListeners) listener()
   }
@@ -324,76 +330,8 @@ export class Replica {
     for (let at = 0; at < words.length; at += RECORD_WORDS) {
       if (at % (TOUCHED_AHEAD * RECORD_WORDS) === 0) this.#touch(words, at)
       const isNew = applyRecord(this.#table, words, at)
-      if (this.#awaited.size > 0) this.#awaited.tell(words, at)
+      this.#losses.tell(words, at)
       if (isNew && listeners !== undefined) for (const listener of listeners) listener(words, at)
-      if (this.#log !== undefined) applyRecord(this.#log, words, at)
-    }
-  }
-
-  /** The log is another one: what it holds is gathered apart, to be compared with what is known. */
-  #expectAll(): void {
-    this.#reseeding?.abort()
-    this.#log = this.#store.reseed === undefined ? undefined : new Table()
-  }
-
-  /** The log was read to its end: the store gets back what it does not say any more. */
-  #giveBack(isWhole: boolean): void {
-    const log = this.#log
-    if (log === undefined) return
-    const ended = new AbortController()
-    this.#reseeding = ended
-    const now = () => Math.floor(this.#surroundings.now() / 1000)
-    const { shapes } = this.#probes
-    reseed({
-      store: this.#store,
-      giver: this.id,
-      table: this.#table,
-      log,
-      catchUp: () => this.#follower.readToEnd(),
-      shapes,
-      isWhole,
-      now,
-      onGiven: (records) => this.#await(records, log),
-      signal: ended.signal,
-      surroundings: this.#surroundings,
-    })
-      .then(
-        (entries) => {
-          if (!ended.signal.aborted) this.#events.publish({ type: 'reseeded', entries })
-        },
-        (error: unknown) => {
-          if (ended.signal.aborted) return
-          const cause =
-            error instanceof RescindError
-              ? error
-              : new RescindError('ERR_STORE_UNAVAILABLE', 'the store could not be given back what it lost', {
-                  cause: error,
-                })
-          this.#events.publish({ type: 'reseed-failed', cause })
-        },
-      )
-      .finally(() => {
-        if (this.#log === log) this.#log = undefined
-      })
-  }
-
-  /** What was given back may be lost again before it is read. */
-  #await(records: Buffer, log: Table): void {
-    const words = wordsOf(records)
-    const now = Math.floor(this.#surroundings.now() / 1000)
-    for (let at = 0; at < words.length; at += RECORD_WORDS) {
-      const [end = 0, issuedBefore = 0, made = 0, kind = 0] = words.subarray(
-        at + DIGEST_WORDS,
-        at + RECORD_WORDS,
-      )
-      const entry = { at: made >>> 0, end: end >>> 0, issuedBefore: issuedBefore >>> 0 }
-      const isRestore = (kind & 0xff) === KIND_RESTORE
-      // It may have been read before the store's answer came.
-      const told = log.stateOf(words, at)
-      const isTold = isRestore
-        ? told.restoredAt >= entry.at
-        : missingFrom({ restoredAt: 0, entries: [entry] }, told, now).length === 0
-      if (!isTold) this.#awaited.add(words.slice(at, at + DIGEST_WORDS), entry, isRestore)
     }
   }
 
@@ -412,32 +350,6 @@ export class Replica {
   }
 }
 
-function recordOf(digest: Digest): Int32Array {
-  const record = new Int32Array(RECORD_WORDS)
-  Buffer.from(record.buffer).set(digestToBytes(digest))
-  return record
-}
-
-function digestAt(words: Int32Array, offset: number): Digest {
-  return digestFromBytes(Buffer.from(words.slice(offset, offset + DIGEST_WORDS).buffer), 0)
-}
-
-function includesShape(shapes: readonly Shape[], shape: Shape): boolean {
-  const key = shapeKey(shape)
-  return shapes.some((other) => shapeKey(other) === key)
-}
-
-/** True when the record is a revocation that says more than the table did. */
-function applyRecord(table: Table, words: Int32Array, at: number): boolean {
-  const [ends, before, made] = [words[at + 4] as number, words[at + 5] as number, words[at + 6] as number]
-  const kind = (words[at + 7] as number) & 0xff
-  switch (kind) {
-    case KIND_REVOKE:
-      return table.revoke(words, at, ends >>> 0, before >>> 0, made >>> 0)
-    case KIND_RESTORE:
-      table.restore(words, at, made >>> 0, ends >>> 0)
-      return false
-    default:
-      throw new RescindError('ERR_STORE_CORRUPT', `the log holds a record of kind ${kind}; upgrade this node`)
-  }
+function pollPeriod(stalenessMaxMs: number): number {
+  return Math.min(Math.max(Math.floor(stalenessMaxMs / POLLS_PER_BOUND), POLL_MS_MIN), POLL_MS_MAX)
 }

@@ -3,11 +3,11 @@
  * into a table beside the one in use; what that one says and the log does not is written back, with the times it
  * was made at. Many nodes notice the same: one gives at a time, and the others find its lines in the log.
  */
-import { digestFromBytes } from '../core/digest.js'
+import { digestFromWords } from '../core/digest.js'
 import { OPERATION_RESTORE, OPERATION_REVOKE, RECORD_BYTES, writeRecord } from '../core/record.js'
 import { missingFrom } from '../core/revocation.js'
 import type { Shape } from '../core/target.js'
-import { RescindError } from '../errors.js'
+import { isPassing } from '../errors.js'
 import type { Store } from '../stores/store.js'
 import type { Surroundings } from '../surroundings.js'
 import type { Table, TableState } from './table.js'
@@ -44,13 +44,7 @@ const TURN_TRUSTED_MS = 500
 const RETRY_MS = 250
 const RETRY_MAX_MS = 5000
 const NOTHING: readonly Buffer[] = []
-/** Failures that pass by themselves; a refusal does when a failover is over, but for those of rights. */
-const PASSING: ReadonlySet<string> = new Set([
-  'ERR_STORE_UNAVAILABLE',
-  'ERR_STORE_TIMEOUT',
-  'ERR_STORE_OVERLOADED',
-  'ERR_STORE_REFUSED',
-])
+/** Refusals that a failover does not end. */
 const RIGHTS = /NOPERM|NOAUTH|WRONGPASS/
 
 /** Resolves with how many lines the log lacked. Rejects with why the store does not take them, or when aborted. */
@@ -62,16 +56,21 @@ export async function reseed(options: ReseedOptions): Promise<number> {
   let given = 0
   let compared = 0
   let end = 0
-  // The shapes go first, so that what is given can be found, and last, when the latest end is known.
-  let isFirst = true
+  // Until when the shapes are in use: as long as what was given, though no more comes. The order is by hash, so that the
+  // latest end is met soon.
+  let told = 0
   for (const held of table.states()) {
     for (const entry of held.state.entries) end = Math.max(end, entry.end)
     // A log that tells of nothing but restores has shapes, too: without them nobody would believe it.
     if (held.keptUntil > now()) end = Math.max(end, held.keptUntil)
     if (linesMissing(held, log, now()).length > 0) batch.push(held)
     if (batch.length >= BATCH_STATES) {
-      given += await give(isFirst ? options : { ...options, shapes: [] }, batch, { end, isLast: false, turn })
-      isFirst = false
+      given += await give(end > told ? options : { ...options, shapes: [] }, batch, {
+        end,
+        isLast: false,
+        turn,
+      })
+      told = end
       batch = []
     } else if (++compared % STATES_PER_TURN === 0) await surroundings.turn(signal)
   }
@@ -113,8 +112,7 @@ async function give(
       if (given !== undefined) return given
       retryMs = RETRY_MS
     } catch (error) {
-      if (!(error instanceof RescindError)) throw error
-      if (!PASSING.has(error.code) || RIGHTS.test(error.message)) throw error
+      if (!isPassing(error) || RIGHTS.test(error.message)) throw error
       retryMs = Math.min(retryMs * 1.5, RETRY_MAX_MS)
     }
     await surroundings.sleep(retryMs * (0.5 + surroundings.random()), { signal, isIdle: true })
@@ -127,7 +125,7 @@ function linesMissing({ words, state, keptUntil }: TableState, log: Table, now: 
   const isRestoreMissing = state.restoredAt > other.restoredAt && keptUntil > now
   const missing = missingFrom(state, other, now)
   if (!isRestoreMissing && missing.length === 0) return NOTHING
-  const digest = digestFromBytes(Buffer.from(words.buffer, words.byteOffset, words.byteLength), 0)
+  const digest = digestFromWords(words, 0)
   const lines: Buffer[] = []
   if (isRestoreMissing) {
     const restore = { operation: OPERATION_RESTORE, digest, end: keptUntil, issuedBefore: 0 }

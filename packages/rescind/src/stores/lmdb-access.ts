@@ -1,11 +1,11 @@
 /**
- * How the embedded store reads and writes its file. Changes that come together are one transaction and one flush; an
+ * How the embedded store (and who keeps more beside it) reads and writes its file. Changes that come together are one transaction and one flush; an
  * acknowledgement comes after it. What fails is told, and never looks like an empty store: neither a file that was
  * taken away while it was open, nor one after which LMDB does not go on.
  */
 import { statSync } from 'node:fs'
 import { RescindError } from '../errors.js'
-import { failureOf, type LmdbFile } from './lmdb-file.js'
+import { failureOf, type OpenedFile } from './lmdb-file.js'
 import { unreadable } from './lmdb-header.js'
 
 interface Job {
@@ -20,10 +20,15 @@ const WAITING_MAX = 100_000
 /** Places of processes that were killed while reading are given free so often. */
 const READERS_CHECK_MS = 60_000
 
+/**
+ * Reads and writes of one open file: that of the store, or of who keeps more beside it.
+ *
+ * @internal
+ */
 export class LmdbAccess {
-  readonly #file: LmdbFile
+  readonly #file: OpenedFile
   readonly #inode: string
-  readonly #onCommit: () => void
+  readonly #onCommit: (() => void) | undefined
   #jobs: Job[] = []
   /** Set while a batch is to come. */
   #batch: NodeJS.Immediate | undefined
@@ -33,7 +38,7 @@ export class LmdbAccess {
   #isClosed = false
 
   /** `onCommit` is called when something was written. */
-  constructor(file: LmdbFile, onCommit: () => void) {
+  constructor(file: OpenedFile, onCommit?: () => void) {
     this.#file = file
     this.#inode = inodeOf(file.path)
     this.#onCommit = onCommit
@@ -109,14 +114,14 @@ export class LmdbAccess {
       return
     }
     for (const each of tell) each()
-    this.#onCommit()
+    this.#onCommit?.()
   }
 
   /** After a commit that failed: does LMDB go on? */
   #lookAfter(failure: RescindError): void {
     try {
       this.#file.root.resetReadTxn()
-      this.#file.meta.get('epoch')
+      for (const name of this.#file.root.getKeys({ limit: 1 })) void name
     } catch {
       this.#failure = failure
     }

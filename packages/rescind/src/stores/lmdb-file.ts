@@ -21,21 +21,28 @@ import {
   writeFileSync,
 } from 'node:fs'
 import { createRequire } from 'node:module'
-import { join } from 'node:path'
+import { dirname, join } from 'node:path'
 import type * as Lmdb from 'lmdb'
 import { chainStart } from '../core/record.js'
 import { RescindError } from '../errors.js'
 import { assertLmdbFile, unreadable } from './lmdb-header.js'
 
-export interface LmdbFile {
+/** A file of LMDB that was found to be whole. */
+export interface OpenedFile {
   readonly path: string
+  /** Texts by text; `openDB` opens the databases in it. */
+  readonly root: Lmdb.RootDatabase<string, string>
+}
+
+export interface LmdbFile extends OpenedFile {
   /** 16 hex digits, made with the file. */
   readonly epoch: string
-  readonly root: Lmdb.RootDatabase<string, string>
   /** `format`, `epoch`, `state` and `shapes`. */
   readonly meta: Lmdb.Database<string, string>
   /** What stands under each digest: `lmdb-row`. */
   readonly rows: Lmdb.Database<string, string>
+  /** The marks of families of refresh tokens: `lmdb-marks`. */
+  readonly marks: Lmdb.Database<string, string>
   /** Chunks of the log by their number: `lmdb-log`. */
   readonly log: Lmdb.Database<Buffer, number>
 }
@@ -55,11 +62,30 @@ const CORRUPT_CODES = [-30_797, -30_796, -30_793, -30_794]
 
 /** Opens the store in a folder, or makes it. Throws rather than touch what it cannot read. */
 export function openLmdbFile(folder: string, mapBytes: number): LmdbFile {
-  const lmdb = loadLmdb()
   const path = join(folder, DATA_FILE)
   try {
-    mkdirSync(folder, { recursive: true, mode: FOLDER_MODE })
     const isNew = !isMade(folder, path)
+    const { root } = openFile(path, mapBytes)
+    try {
+      return openDatabases(root, folder, path, isNew)
+    } catch (error) {
+      void root.close()
+      throw error
+    }
+  } catch (error) {
+    throw failureOf(error, path)
+  }
+}
+
+/**
+ * Opens any file of LMDB, or makes it, in a folder that it makes too: durable, and readable for its owner only. Throws
+ * `ERR_STORE_CORRUPT` rather than touch what is none.
+ */
+export function openFile(path: string, mapBytes: number): OpenedFile {
+  const lmdb = loadLmdb()
+  try {
+    mkdirSync(dirname(path), { recursive: true, mode: FOLDER_MODE })
+    if (existsSync(path) && statSync(path).size > 0) assertLmdbFile(path)
     const root = lmdb.open<string, string>({
       path,
       noSubdir: true,
@@ -70,12 +96,7 @@ export function openLmdbFile(folder: string, mapBytes: number): LmdbFile {
       cache: false,
       ...{ permissionsMode: FILE_MODE },
     })
-    try {
-      return openDatabases(root, folder, path, isNew)
-    } catch (error) {
-      void root.close()
-      throw error
-    }
+    return { path, root }
   } catch (error) {
     throw failureOf(error, path)
   }
@@ -99,8 +120,8 @@ export function failureOf(error: unknown, path: string): RescindError {
 }
 
 /** What is in use of the file; pages that are free again do not count. */
-export function bytesIn({ rows, log }: LmdbFile): number {
-  return bytesOf(rows.getStats() as Pages) + bytesOf(log.getStats() as Pages)
+export function bytesIn({ rows, marks, log }: LmdbFile): number {
+  return [rows, marks, log].reduce((sum, part) => sum + bytesOf(part.getStats() as Pages), 0)
 }
 
 function loadLmdb(): typeof Lmdb {
@@ -126,7 +147,6 @@ function isMade(folder: string, path: string): boolean {
     if (format === undefined) return false
     throw unreadable(path, existsSync(path) ? 'is empty, and was not' : 'is missing')
   }
-  assertLmdbFile(path)
   return true
 }
 
@@ -147,6 +167,8 @@ function openDatabases(
     const meta = open<string, string>('rescind', 'string')
     const rows = open<string, string>('rows', 'string')
     const log = open<Buffer, number>('log', 'binary')
+    // Files made before there were marks lack them; a family without its mark is refused.
+    const marks = open<string, string>('marks', 'string', true)
     // Another process may have been faster.
     if (create && meta.get('epoch') === undefined) {
       const epoch = randomBytes(8).toString('hex')
@@ -155,7 +177,7 @@ function openDatabases(
       void meta.put('state', JSON.stringify([0, chainStart(epoch), 0]))
       void meta.put('shapes', '[]')
     }
-    return { root, path, epoch: meta.get('epoch') ?? '', meta, rows, log }
+    return { root, path, epoch: meta.get('epoch') ?? '', meta, rows, marks, log }
   })
   if (!/^[0-9a-f]{16}$/.test(file.epoch)) throw unreadable(path, 'is damaged: it has no epoch')
   if (!existsSync(join(folder, FORMAT_FILE))) markMade(folder)
@@ -164,10 +186,11 @@ function openDatabases(
   function open<V, K extends string | number>(
     name: string,
     encoding: 'string' | 'binary',
+    isMade = create,
   ): Lmdb.Database<V, K> {
     const keys = encoding === 'binary' ? { keyEncoding: 'uint32' as const } : {}
     // Without `create`, a missing one is `undefined`, whatever the types say.
-    const database = root.openDB<V, K>({ name, encoding, ...keys, ...{ create } }) as
+    const database = root.openDB<V, K>({ name, encoding, ...keys, ...{ create: isMade } }) as
       Lmdb.Database<V, K> | undefined
     if (database === undefined) throw unreadable(path, 'is damaged: a part is missing')
     return database

@@ -10,16 +10,23 @@ import { type FSWatcher, mkdirSync, watch } from 'node:fs'
 import { readdir, readFile, rename, rm, writeFile } from 'node:fs/promises'
 import { join } from 'node:path'
 import { DATA_FILE } from './lmdb-file.js'
-import { type Bell, type LiveNode, NODE_LIFE_MS, type NodeStatus } from './store.js'
+import {
+  assertCountable,
+  type Bell,
+  type LiveNode,
+  NODE_LIFE_MS,
+  NODES_MAX,
+  type NodeStatus,
+} from './store.js'
 
 const BELL_FILE = 'bell'
+/** The name of a line; one that is being written has an end besides. */
+const LINE_NAME = /^[0-9a-f]{32}$/
 const FILE_MODE = 0o600
 /** Changes within so many milliseconds are one ring: a commit touches its file several times. */
 const BELL_PAUSE_MS = 5
 /** Lines of nodes that were killed are removed when they are so old. */
 const LINE_KEPT_MS = 10 * NODE_LIFE_MS
-/** At most so many lines are read. */
-const LINES_MAX = 10_000
 
 export class LmdbNodes {
   readonly #folder: string
@@ -49,8 +56,13 @@ export class LmdbNodes {
   async live(): Promise<LiveNode[]> {
     const names = await readdir(this.#lines)
     const nodes = await Promise.all(
-      names.slice(0, LINES_MAX).map((name) => this.#read(join(this.#lines, name))),
+      names.slice(0, NODES_MAX).map(async (name) => {
+        // Old ones are removed, whatever they are.
+        const node = await this.#read(join(this.#lines, name))
+        return LINE_NAME.test(name) ? node : undefined
+      }),
     )
+    assertCountable(names.length)
     return nodes.filter((node) => node !== undefined).sort((a, b) => (a.name < b.name ? -1 : 1))
   }
 

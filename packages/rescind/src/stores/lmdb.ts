@@ -6,33 +6,33 @@
  * disk takes. Reads wait for nobody. All files stay on a local disk: LMDB's locks do not reach over a network.
  */
 import { resolve } from 'node:path'
-import { throwProblems } from '../config.js'
-import type { Digest } from '../core/digest.js'
 import {
-  EMPTY_STATE,
-  type Entry,
-  isSameEntry,
-  latestEnd,
-  PRUNE_GRACE_SECONDS,
-  restore,
-  type Revocation,
-  revoke,
-  toRevocation,
-} from '../core/revocation.js'
+  type Environment,
+  EnvironmentReader,
+  numberProblems,
+  throwProblems,
+  unknownOptions,
+} from '../config.js'
+import type { Digest } from '../core/digest.js'
+import type { Advanced, Mark } from '../core/mark.js'
+import { EMPTY_STATE, type Entry, latestEnd, restore, type Revocation, revoke } from '../core/revocation.js'
 import { type LogRecord, readRecord, RECORD_BYTES } from '../core/record.js'
 import type { ParsedTarget } from '../core/target.js'
 import { RescindError } from '../errors.js'
+import { changeOf, revocationOf } from './line.js'
 import { LmdbAccess } from './lmdb-access.js'
-import { bytesIn, failureOf, type LmdbFile, openLmdbFile } from './lmdb-file.js'
+import { bytesIn, failureOf, type LmdbFile, type OpenedFile, openFile, openLmdbFile } from './lmdb-file.js'
 import { unreadable } from './lmdb-header.js'
 import { type Ledger, LmdbLog, type Place } from './lmdb-log.js'
+import { LmdbMarks } from './lmdb-marks.js'
 import { LmdbNodes } from './lmdb-nodes.js'
 import { packRow, parseRow, type Row } from './lmdb-row.js'
 import { LmdbShapes } from './lmdb-shapes.js'
+import { LmdbSweep } from './lmdb-sweep.js'
 import { formatPosition, parsePosition } from './position.js'
 import {
+  type AdvanceOptions,
   type Bell,
-  type Change,
   type Changes,
   type Held,
   LIST_SCAN_MAX,
@@ -50,18 +50,28 @@ import {
   type Stored,
 } from './store.js'
 
+// For who keeps more beside the store, with the same promises.
+export { LmdbAccess, openFile, type OpenedFile }
+
+/** How an `LmdbStore` is opened. */
 export interface LmdbStoreOptions {
   /** The folder of the store; made when it is missing, readable for its owner only. */
   readonly path: string
-  /** How many targets it may hold; past that `put` throws `ERR_STORE_FULL`. Default 1,000,000. */
+  /**
+   * How many targets it may hold, and as many families of refresh tokens besides; past that `put` and `advance` throw
+   * `ERR_STORE_FULL`. Default 1,000,000, 1 to 1,000,000,000.
+   */
   readonly entriesMax?: number | undefined
-  /** How many bytes it may hold, 1 MiB at least; past that the same. Default 1 GiB. */
+  /** How many bytes it may hold; past that the same. Default 1 GiB, 1 MiB to 1 TiB. */
   readonly bytesMax?: number | undefined
 }
 
 const ENTRIES_MAX_NORMAL = 1_000_000
 const BYTES_MAX_NORMAL = 2 ** 30
-const BYTES_MAX_MIN = 2 ** 20
+const RANGES = {
+  entriesMax: { min: 1, max: 1_000_000_000 },
+  bytesMax: { min: 2 ** 20, max: 2 ** 40 },
+} as const
 /** How many rows and chunks of the log one write looks at to remove what has ended. */
 const SWEEP_ROWS = 4
 const SWEEP_CHUNKS = 1
@@ -69,29 +79,43 @@ const SWEEP_CHUNKS = 1
 const FULL_SWEEP_ROWS = 1024
 const FULL_SWEEP_CHUNKS = 64
 
+/**
+ * The embedded store on disk: a folder that any number of processes of one machine share. See {@link Store}.
+ */
 export class LmdbStore implements Store {
   readonly kind = 'lmdb'
   readonly #file: LmdbFile
   readonly #access: LmdbAccess
   readonly #log: LmdbLog
   readonly #shapes: LmdbShapes
+  readonly #marks: LmdbMarks
   readonly #nodes: LmdbNodes
   readonly #entriesMax: number
   readonly #bytesMax: number
-  /** The last digest that was looked at for its end. */
-  #sweptTo: Digest | undefined
+  readonly #rowSweep: LmdbSweep
 
   /** Opens the store, or makes it. Throws `ERR_STORE_CORRUPT` for what it cannot read, and leaves that as it is. */
   static open(options: LmdbStoreOptions): LmdbStore {
     const { path, entriesMax = ENTRIES_MAX_NORMAL, bytesMax = BYTES_MAX_NORMAL } = options
-    const problems: string[] = []
-    if (typeof path !== 'string' || path === '') problems.push('path must name a folder')
-    if (!Number.isInteger(entriesMax) || entriesMax < 1)
-      problems.push('entriesMax must be a whole number of at least 1')
-    if (!Number.isInteger(bytesMax) || bytesMax < BYTES_MAX_MIN)
-      problems.push(`bytesMax must be a whole number of at least ${BYTES_MAX_MIN}`)
-    throwProblems(problems)
+    const isFolder = typeof path === 'string' && path !== ''
+    throwProblems([
+      ...(isFolder ? [] : ['path must name a folder']),
+      ...numberProblems(options, RANGES),
+      ...unknownOptions(options, { path, ...RANGES }),
+    ])
     return new LmdbStore(resolve(path), entriesMax, bytesMax)
+  }
+
+  /** Reads `RESCIND_DATA_DIR`, `RESCIND_ENTRIES_MAX` and `RESCIND_BYTES_MAX`. */
+  static fromEnv(env: Environment): LmdbStore {
+    const reader = new EnvironmentReader(env)
+    const path = reader.text('RESCIND_DATA_DIR')
+    if (path === undefined)
+      reader.problem('RESCIND_DATA_DIR is missing: the embedded store needs a folder for its data')
+    const entriesMax = reader.integer('RESCIND_ENTRIES_MAX', RANGES.entriesMax)
+    const bytesMax = reader.integer('RESCIND_BYTES_MAX', RANGES.bytesMax)
+    reader.finish()
+    return LmdbStore.open({ path: path ?? '', entriesMax, bytesMax })
   }
 
   private constructor(folder: string, entriesMax: number, bytesMax: number) {
@@ -99,6 +123,8 @@ export class LmdbStore implements Store {
     this.#file = openLmdbFile(folder, 2 * bytesMax)
     this.#log = new LmdbLog(this.#file)
     this.#shapes = new LmdbShapes(this.#file)
+    this.#rowSweep = new LmdbSweep(this.#file.rows, parseRow)
+    this.#marks = new LmdbMarks(this.#file, entriesMax)
     this.#nodes = new LmdbNodes(folder)
     this.#access = new LmdbAccess(this.#file, () => this.#nodes.ring('change'))
     this.#entriesMax = entriesMax
@@ -106,13 +132,18 @@ export class LmdbStore implements Store {
   }
 
   async put(target: ParsedTarget, wanted: Entry, options: PutOptions): Promise<Stored> {
-    if (options.ack === 'replicated')
-      throw new RescindError('ERR_ACK_UNSUPPORTED', 'the embedded store has no replicas; use ack: "accepted"')
+    assertAccepted(options)
     return this.#access.write(() => this.#put(target, wanted, options.now))
   }
 
   async restore(target: ParsedTarget, options: RestoreOptions): Promise<Restored> {
     return this.#access.write(() => this.#restore(target, options.now))
+  }
+
+  async advance(family: Digest, mark: Mark, options: AdvanceOptions): Promise<Advanced> {
+    assertAccepted(options)
+    const hasRoom = () => bytesIn(this.#file) < this.#bytesMax
+    return this.#access.write(() => this.#marks.advance(family, mark, options.end, options.now, hasRoom))
   }
 
   async find(probe: Probe): Promise<readonly Held[]> {
@@ -141,12 +172,8 @@ export class LmdbStore implements Store {
       for (const { index, record } of step.value) {
         at = index
         scanned++
-        if (record.operation !== 'revoke' || options.now >= record.end) continue
-        const row = this.#row(record.digest)
-        const entry = row?.state.entries.find((held) => isSameEntry(held, record))
-        if (row === undefined || entry === undefined) continue
-        const revocation = toRevocation(record.digest, row.target, entry)
-        if (options.filter?.(revocation) === false) continue
+        const revocation = revocationOf(record, (digest) => this.#row(digest), options.now)
+        if (revocation === undefined || options.filter?.(revocation) === false) continue
         revocations.push(revocation)
         if (revocations.length >= options.limit) return this.#page(revocations, at, begin)
       }
@@ -198,9 +225,10 @@ export class LmdbStore implements Store {
   async changes(after: string, limit: number): Promise<Changes> {
     return this.#access.read(() => {
       const { records, places, next } = this.#log.read(this.#placeOf(after), limit)
-      const changes = places.map((place, i) =>
-        this.#toChange(readRecord(records, i * RECORD_BYTES), this.#toPosition(place)),
-      )
+      const changes = places.map((place, i) => {
+        const record = readRecord(records, i * RECORD_BYTES)
+        return changeOf(record, this.#row(record.digest), this.#toPosition(place))
+      })
       return { changes, position: this.#toPosition(next) }
     })
   }
@@ -222,16 +250,13 @@ export class LmdbStore implements Store {
   #put(target: ParsedTarget, wanted: Entry, now: number): Stored {
     const { digest } = target
     const row = this.#row(digest)
-    const before = row?.state ?? EMPTY_STATE
-    const { state, changed } = revoke(before, wanted, now)
-    if (!changed) return { state, position: this.#toPosition(this.#log.ledger()) }
+    const { state, made } = revoke(row?.state ?? EMPTY_STATE, wanted, now)
+    if (made === undefined) return { state, position: this.#toPosition(this.#log.ledger()) }
     const ledger = this.#makeRoom(row === undefined, now)
     // What has ended may have been removed for it.
     const isNew = !this.#file.rows.doesExist(digest)
-    const made = state.entries.find((entry) => !before.entries.some((old) => isSameEntry(old, entry)))
     this.#shapes.use(target.shape, latestEnd(state), now)
-    const end =
-      made === undefined ? ledger : this.#log.append(ledger, { operation: 'revoke', digest, ...made })
+    const end = this.#log.append(ledger, { operation: 'revoke', digest, ...made })
     const keptUntil = Math.max(row?.keptUntil ?? 0, latestEnd(state))
     void this.#file.rows.put(digest, packRow(target, state, keptUntil))
     this.#log.setLedger({ ...end, rows: ledger.rows + (isNew ? 1 : 0) })
@@ -270,26 +295,15 @@ export class LmdbStore implements Store {
     if (!isFull(swept)) return swept
     throw new RescindError(
       'ERR_STORE_FULL',
-      `the embedded store holds ${swept.rows} revocations in ${bytesIn(this.#file)} bytes already; raise entriesMax or bytesMax, or use Redis`,
+      `the embedded store holds ${swept.rows} revocations in ${bytesIn(this.#file)} bytes already; raise entriesMax or bytesMax (RESCIND_ENTRIES_MAX, RESCIND_BYTES_MAX), or use Redis`,
     )
   }
 
   /** Removes rows and parts of the log that have ended, in a transaction: bounded work, and no timer. */
   #sweep(rowsMax: number, chunksMax: number, now: number): void {
-    const { rows } = this.#file
-    const start = this.#sweptTo === undefined ? {} : { start: this.#sweptTo, exclusiveStart: true }
-    const ended: Digest[] = []
-    let seen = 0
-    for (const { key, value } of rows.getRange({ ...start, limit: rowsMax })) {
-      seen++
-      this.#sweptTo = key
-      const row = parseRow(value)
-      if (row !== undefined && row.keptUntil + PRUNE_GRACE_SECONDS <= now) ended.push(key)
-    }
-    if (seen < rowsMax) this.#sweptTo = undefined
-    for (const digest of ended) void rows.remove(digest)
+    const removed = this.#rowSweep.sweep(rowsMax, now)
     const ledger = this.#log.ledger()
-    if (ended.length > 0) this.#log.setLedger({ ...ledger, rows: ledger.rows - ended.length })
+    if (removed > 0) this.#log.setLedger({ ...ledger, rows: ledger.rows - removed })
     this.#log.sweep(ledger, chunksMax, now)
   }
 
@@ -299,17 +313,6 @@ export class LmdbStore implements Store {
     const row = parseRow(text)
     if (row === undefined) throw unreadable(this.#file.path, 'is damaged: a revocation does not make sense')
     return row
-  }
-
-  #toChange({ operation, digest, end, issuedBefore, at }: LogRecord, position: string): Change {
-    const row = this.#row(digest)
-    if (operation === 'restore') {
-      return { type: 'restored', position, id: digest, ...(row === undefined ? {} : { target: row.target }) }
-    }
-    const said = { end, issuedBefore, at }
-    const entry = row?.state.entries.find((held) => isSameEntry(held, said)) ?? said
-    // The row may have ended meanwhile: then the log knows the times, and not the target.
-    return { type: 'revoked', position, revocation: toRevocation(digest, row?.target ?? {}, entry) }
   }
 
   #page(revocations: Revocation[], at: number, begin: number): Page {
@@ -339,4 +342,9 @@ export class LmdbStore implements Store {
       throw failureOf(error, this.#file.path)
     }
   }
+}
+
+function assertAccepted({ ack }: PutOptions): void {
+  if (ack !== 'replicated') return
+  throw new RescindError('ERR_ACK_UNSUPPORTED', 'the embedded store has no replicas; use ack: "accepted"')
 }

@@ -3,25 +3,42 @@
  * services; several processes need Redis.
  */
 import { randomBytes } from 'node:crypto'
+import {
+  type Environment,
+  EnvironmentReader,
+  numberProblems,
+  throwProblems,
+  unknownOptions,
+} from '../config.js'
 import type { Digest } from '../core/digest.js'
+import type { Advanced, Mark } from '../core/mark.js'
 import {
   EMPTY_STATE,
   type Entry,
-  isSameEntry,
   latestEnd,
   PRUNE_GRACE_SECONDS,
   restore,
   revoke,
   type State,
-  toRevocation,
 } from '../core/revocation.js'
 import { type ParsedTarget, type Shape, type Target, targetOf } from '../core/target.js'
-import { OPERATION_RESTORE, OPERATION_REVOKE, RECORD_BYTES, writeRecord } from '../core/record.js'
+import {
+  type LogRecord,
+  OPERATION_RESTORE,
+  OPERATION_REVOKE,
+  RECORD_BYTES,
+  writeRecord,
+} from '../core/record.js'
 import { RescindError } from '../errors.js'
+import { changeOf, revocationOf } from './line.js'
+import { MemoryLog } from './memory-log.js'
+import { MemoryMarks } from './memory-marks.js'
+import { MemorySweep } from './memory-sweep.js'
 import { formatPosition, parsePosition } from './position.js'
 import {
+  type AdvanceOptions,
+  assertCountable,
   type Bell,
-  type Change,
   type Changes,
   type Held,
   LIST_SCAN_MAX,
@@ -30,6 +47,7 @@ import {
   type LogPage,
   logChanged,
   NODE_LIFE_MS,
+  NODES_MAX,
   type NodeStatus,
   type Page,
   type Probe,
@@ -45,7 +63,6 @@ import {
 
 interface Row {
   readonly target: Target
-  readonly shapeKey: string
   state: State
   /**
    * The latest end that the row ever had, or the time of its restore: it is kept for the grace beyond, so that a
@@ -54,21 +71,22 @@ interface Row {
   keptUntil: number
 }
 
-interface LogLine {
-  readonly digest: Digest
-  readonly target: Target
-  /** Absent for a restore. */
-  readonly entry?: Entry
-  /** When it was made; for a restore, up to when statements are void. */
-  readonly at: number
-  readonly keptUntil: number
-}
-
-/** How many rows or log lines one write looks at to remove what has ended. */
+const ENTRIES_MAX_NORMAL = 1_000_000
+/** A `Map` holds 16.7 million keys, and of those that were taken away it keeps the places for a while. */
+const RANGES = { entriesMax: { min: 1, max: 8_000_000 } }
+/**
+ * So many lines the log may hold for each target that the store may hold: whoever revokes and restores the same in turn
+ * adds lines, and no target.
+ */
+const LINES_PER_ENTRY_MAX = 4
+/** How many rows one write looks at to remove what has ended, and of the log one chunk. */
 const SWEEP_STEPS = 4
-/** The same, for a write that finds the store full. */
+/** How many rows and chunks at the most, for a write that finds the store full. */
 const FULL_SWEEP_STEPS = 1024
 
+/**
+ * The store in the memory of one process: for tests, and for one process that may forget. See {@link Store}.
+ */
 export class MemoryStore implements Store {
   readonly kind = 'memory'
   readonly #epoch = randomBytes(8).toString('hex')
@@ -78,59 +96,47 @@ export class MemoryStore implements Store {
   /** Kept between changes, so that who holds it sees at a glance that nothing came into use. */
   #shapeList: readonly Shape[] | undefined
   readonly #bells = new Set<(bell: Bell) => void>()
+  readonly #marks: MemoryMarks
   readonly #nodes = new Map<string, { node: NodeStatus; seenMs: number }>()
-  readonly #log: LogLine[] = []
-  /** Position of the first line that is still in the log. */
-  #logStart = 0
-  #sweep: Iterator<[Digest, Row]> = this.#rows.entries()
+  readonly #log = new MemoryLog()
+  readonly #sweep = new MemorySweep(this.#rows)
   #closed = false
 
-  /** `entriesMax`: how many targets it may hold, default 1,000,000; past that `put` throws `ERR_STORE_FULL`. */
-  constructor(options: { entriesMax?: number } = {}) {
-    this.#entriesMax = options.entriesMax ?? 1_000_000
+  /**
+   * `entriesMax`: how many targets it may hold, four times as many lines of its log, and as many families besides,
+   * default 1,000,000, 1 to 8,000,000; past that `put` and `advance` throw `ERR_STORE_FULL`.
+   */
+  constructor(options: { readonly entriesMax?: number | undefined } = {}) {
+    throwProblems([...numberProblems(options, RANGES), ...unknownOptions(options, RANGES)])
+    const { entriesMax = ENTRIES_MAX_NORMAL } = options
+    this.#entriesMax = entriesMax
+    this.#marks = new MemoryMarks(this.#entriesMax)
+  }
+
+  /** Reads `RESCIND_ENTRIES_MAX`. */
+  static fromEnv(env: Environment): MemoryStore {
+    const reader = new EnvironmentReader(env)
+    const entriesMax = reader.integer('RESCIND_ENTRIES_MAX', RANGES.entriesMax)
+    reader.finish()
+    return new MemoryStore({ entriesMax })
   }
 
   async put(target: ParsedTarget, wanted: Entry, options: PutOptions): Promise<Stored> {
     this.#assertOpen()
-    if (options.ack === 'replicated') {
-      throw new RescindError('ERR_ACK_UNSUPPORTED', 'the memory store has no replicas; use ack: "accepted"')
-    }
+    assertAccepted(options)
     const { now } = options
     const row = this.#rows.get(target.digest)
-    if (row === undefined) {
-      for (let i = 0; i < FULL_SWEEP_STEPS && this.#rows.size >= this.#entriesMax; i++) this.#sweepOne(now)
-      if (this.#rows.size >= this.#entriesMax) {
-        throw new RescindError(
-          'ERR_STORE_FULL',
-          `the memory store holds ${this.#entriesMax} revocations already; raise entriesMax or use Redis`,
-        )
-      }
-    }
-    const { state, changed } = revoke(row?.state ?? EMPTY_STATE, wanted, now)
-    if (!changed) return { state, position: this.#end() }
+    const { state, made } = revoke(row?.state ?? EMPTY_STATE, wanted, now)
+    if (made === undefined) return { state, position: this.#end() }
+    this.#makeRoom(row === undefined, now)
     this.#useShape(target.shape, latestEnd(state), now)
-    const held: Row = row ?? {
-      target: targetOf(target),
-      shapeKey: shapeKey(target.shape),
-      state,
-      keptUntil: 0,
-    }
-    const made = state.entries.find(
-      (entry) => !(row?.state.entries ?? []).some((old) => isSameEntry(old, entry)),
-    )
+    const held: Row = row ?? { target: targetOf(target), state, keptUntil: 0 }
     held.state = state
     held.keptUntil = Math.max(held.keptUntil, latestEnd(state))
     this.#rows.set(target.digest, held)
-    if (made !== undefined) {
-      this.#append({
-        digest: target.digest,
-        target: held.target,
-        entry: made,
-        at: made.at,
-        keptUntil: made.end,
-      })
-    }
-    for (let i = 0; i < SWEEP_STEPS; i++) this.#sweepOne(now)
+    this.#append({ operation: 'revoke', digest: target.digest, ...made })
+    for (let i = 0; i < SWEEP_STEPS; i++) this.#sweep.step(now)
+    this.#log.sweepOne(now)
     return { state, position: this.#end() }
   }
 
@@ -141,14 +147,17 @@ export class MemoryStore implements Store {
     if (row === undefined || state === undefined)
       return { changed: false, restoredAt: row?.state.restoredAt ?? 0 }
     row.state = state
-    this.#append({
-      digest: target.digest,
-      target: row.target,
-      at: state.restoredAt,
-      keptUntil: row.keptUntil,
-    })
-    row.keptUntil = Math.max(row.keptUntil, state.restoredAt)
-    return { changed: true, restoredAt: state.restoredAt }
+    const { digest } = target
+    const { restoredAt } = state
+    this.#append({ operation: 'restore', digest, end: row.keptUntil, issuedBefore: 0, at: restoredAt })
+    row.keptUntil = Math.max(row.keptUntil, restoredAt)
+    return { changed: true, restoredAt }
+  }
+
+  async advance(family: Digest, mark: Mark, options: AdvanceOptions): Promise<Advanced> {
+    this.#assertOpen()
+    assertAccepted(options)
+    return this.#marks.advance(family, mark, options.end, options.now)
   }
 
   async find(probe: Probe): Promise<readonly Held[]> {
@@ -164,39 +173,33 @@ export class MemoryStore implements Store {
   async list(options: ListOptions): Promise<Page> {
     this.#assertOpen()
     const revocations = []
-    let at =
-      options.cursor === undefined ? this.#logStart + this.#log.length : this.#parsePosition(options.cursor)
-    for (let scanned = 0; at > this.#logStart && scanned < LIST_SCAN_MAX; scanned++) {
-      at -= 1
-      const { digest, target, entry } = this.#log[at - this.#logStart] as LogLine
-      if (entry === undefined || options.now >= entry.end) continue
-      const live = this.#rows.get(digest)?.state.entries.some((held) => isSameEntry(held, entry))
-      if (live !== true) continue
-      const revocation = toRevocation(digest, target, entry)
-      if (options.filter?.(revocation) === false) continue
-      revocations.push(revocation)
-      if (revocations.length >= options.limit) break
+    let at = options.cursor === undefined ? this.#log.end : this.#parsePosition(options.cursor)
+    let scanned = 0
+    for (const line of this.#log.backwards(at)) {
+      at = line.place
+      const revocation = revocationOf(line, (digest) => this.#rows.get(digest), options.now)
+      if (revocation !== undefined && options.filter?.(revocation) !== false) revocations.push(revocation)
+      if (revocations.length >= options.limit || ++scanned >= LIST_SCAN_MAX) break
     }
-    return at > this.#logStart ? { revocations, cursor: this.#toPosition(at) } : { revocations }
+    return at > this.#log.begin ? { revocations, cursor: this.#toPosition(at) } : { revocations }
   }
 
   async readLog(after: string | undefined, bytesMax: number): Promise<LogPage> {
     this.#assertOpen()
-    // Lines that were removed have ended: nobody misses them.
-    const start = Math.max(this.#logStart, after === undefined ? 0 : this.#parsePosition(after))
     const count = Math.max(1, Math.floor(bytesMax / RECORD_BYTES))
-    const lines = this.#log.slice(start - this.#logStart, start - this.#logStart + count)
+    const from = after === undefined ? 0 : this.#parsePosition(after)
+    const { lines, next, isEnd } = this.#log.read(from, count)
     const records = Buffer.alloc(lines.length * RECORD_BYTES)
-    lines.forEach(({ digest, entry, at, keptUntil }, i) => {
-      const operation = entry === undefined ? OPERATION_RESTORE : OPERATION_REVOKE
-      const issuedBefore = entry?.issuedBefore ?? 0
-      writeRecord(records, i * RECORD_BYTES, { operation, digest, end: keptUntil, issuedBefore, at })
-    })
+    for (const [i, line] of lines.entries()) {
+      const operation = line.operation === 'revoke' ? OPERATION_REVOKE : OPERATION_RESTORE
+      writeRecord(records, i * RECORD_BYTES, { ...line, operation })
+    }
     return {
       records,
-      position: this.#toPosition(start + lines.length),
-      isEnd: start + lines.length === this.#logStart + this.#log.length,
+      position: this.#toPosition(next),
+      isEnd,
       hasGap: false,
+      recordsMax: Math.min(this.#log.size, this.#log.end - from),
       shapes: this.#shapesInUse(),
     }
   }
@@ -212,6 +215,8 @@ export class MemoryStore implements Store {
 
   async announce(node: NodeStatus): Promise<void> {
     this.#assertOpen()
+    // Forgets those that died; where it throws, there is no room.
+    if (!this.#nodes.has(node.id) && this.#nodes.size >= NODES_MAX) await this.nodes()
     this.#nodes.set(node.id, { node, seenMs: performance.now() })
   }
 
@@ -227,21 +232,17 @@ export class MemoryStore implements Store {
       if (nowMs - seenMs > NODE_LIFE_MS) this.#nodes.delete(id)
       else live.push({ ...node, ageMs: nowMs - seenMs })
     }
+    assertCountable(live.length)
     return live.sort((a, b) => (a.name < b.name ? -1 : 1))
   }
 
   async changes(after: string, limit: number): Promise<Changes> {
     this.#assertOpen()
-    const start = this.#parsePosition(after)
-    if (start < this.#logStart) throw logChanged()
-    const lines = this.#log.slice(start - this.#logStart, start - this.#logStart + limit)
-    const changes = lines.map(({ digest, target, entry }, i): Change => {
-      const position = this.#toPosition(start + i + 1)
-      return entry === undefined
-        ? { type: 'restored', position, id: digest, target }
-        : { type: 'revoked', position, revocation: toRevocation(digest, target, entry) }
-    })
-    return { changes, position: this.#toPosition(start + lines.length) }
+    const { lines, next } = this.#log.read(this.#parsePosition(after), limit)
+    const changes = lines.map((line) =>
+      changeOf(line, this.#rows.get(line.digest), this.#toPosition(line.place + 1)),
+    )
+    return { changes, position: this.#toPosition(next) }
   }
 
   async position(): Promise<string> {
@@ -257,8 +258,8 @@ export class MemoryStore implements Store {
     this.#closed = true
   }
 
-  #append(line: LogLine): void {
-    this.#log.push(line)
+  #append(line: LogRecord): void {
+    this.#log.append(line)
     this.#ring('change')
   }
 
@@ -287,25 +288,21 @@ export class MemoryStore implements Store {
     this.#shapeList = undefined
   }
 
-  /** Removes one row and the first log line if they have ended: bounded work a write, and no timer. */
-  #sweepOne(now: number): void {
-    const line = this.#log[0]
-    if (line !== undefined && line.keptUntil + PRUNE_GRACE_SECONDS <= now) {
-      this.#log.shift()
-      this.#logStart += 1
-    }
-    let next = this.#sweep.next()
-    if (next.done === true) {
-      this.#sweep = this.#rows.entries()
-      next = this.#sweep.next()
-      if (next.done === true) return
-    }
-    const [digest, row] = next.value
-    if (row.keptUntil + PRUNE_GRACE_SECONDS <= now) this.#rows.delete(digest)
+  /** Removes what has ended where a bound is reached. Throws `ERR_STORE_FULL` when that was not enough. */
+  #makeRoom(isNew: boolean, now: number): void {
+    const isLogFull = () => this.#log.size >= LINES_PER_ENTRY_MAX * this.#entriesMax
+    const isFull = () => isNew && this.#rows.size >= this.#entriesMax
+    for (let i = 0; i < FULL_SWEEP_STEPS && isLogFull(); i++) this.#log.sweepOne(now)
+    for (let i = 0; i < FULL_SWEEP_STEPS && isFull(); i++) this.#sweep.step(now)
+    if (!isLogFull() && !isFull()) return
+    throw new RescindError(
+      'ERR_STORE_FULL',
+      `the memory store holds ${this.#rows.size} targets and ${this.#log.size} lines of its log already; raise entriesMax (RESCIND_ENTRIES_MAX) or use Redis`,
+    )
   }
 
   #end(): string {
-    return this.#toPosition(this.#logStart + this.#log.length)
+    return this.#toPosition(this.#log.end)
   }
 
   #toPosition(index: number): string {
@@ -314,12 +311,16 @@ export class MemoryStore implements Store {
 
   #parsePosition(text: string): number {
     const position = parsePosition(text)?.[0]
-    if (position?.epoch !== this.#epoch || position.offset > this.#logStart + this.#log.length)
-      throw logChanged()
+    if (position?.epoch !== this.#epoch || position.offset > this.#log.end) throw logChanged()
     return position.offset
   }
 
   #assertOpen(): void {
     if (this.#closed) throw new RescindError('ERR_CLOSED', 'the store was closed')
   }
+}
+
+function assertAccepted({ ack }: PutOptions): void {
+  if (ack !== 'replicated') return
+  throw new RescindError('ERR_ACK_UNSUPPORTED', 'the memory store has no replicas; use ack: "accepted"')
 }

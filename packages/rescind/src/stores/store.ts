@@ -2,13 +2,12 @@
  * The contract of a store: where revocations live. Every implementation runs the same suite
  * (`test/stores/contract.ts`) and must agree with the others in the model test.
  *
- * - `put` merges and never shortens a life. When it resolves, the revocation is stored as `ack` says.
- * - `restore` voids what was revoked for exactly this target, and survives reordering (see `core/revocation`).
- * - `find` answers from the store itself, never from a copy, and settles within its deadline: with what it
- *   found, or with an exception. It never answers "nothing" for a failure.
- * - `list` walks the change log backwards, newest first, and never scans keys.
+ * - `advance` moves the mark of a family of refresh tokens forward (`core/mark`), in one step that nobody comes between,
+ *   and keeps it until the latest end that was ever given. Marks are not in the log: see `refresh/families`.
  * - `readLog` reads the log forwards from a position, packed, for replicas; `changes` does the same for people.
- *   Both go on without a gap, or throw `ERR_LOG_CHANGED`; `readLog` fails at a server that takes no writes. Whatever was acknowledged before a read began is in it.
+ *   Both go on without a gap, or throw `ERR_LOG_CHANGED`; what ended longer ago than the grace (`PRUNE_GRACE_SECONDS`) is
+ *   none. `readLog` fails at a server that takes no writes. Whatever was acknowledged before a read began is in it, unless
+ *   the reader allows for an older answer (`maxAgeMs`).
  * - `onBell` is a hint that the log has grown, and never the truth: a store may ring late, or not at all.
  * - `announce`, `retire` and `nodes` keep the list of live nodes: a line that is not renewed vanishes.
  * - Times are whole seconds since 1970 and come in as arguments: a store has no clock of its own but for the
@@ -19,6 +18,7 @@
  */
 import { RescindError } from '../errors.js'
 import type { Digest } from '../core/digest.js'
+import type { Advanced, Mark } from '../core/mark.js'
 import type { Entry, Revocation, State } from '../core/revocation.js'
 import type { ParsedTarget, Shape, Target } from '../core/target.js'
 
@@ -59,6 +59,25 @@ export interface LogPage {
   readonly recordsMax?: number
   /** The shapes in use: the same array as before while nothing came into use. */
   readonly shapes: readonly Shape[]
+  /**
+   * How long before the call the store was last asked, in milliseconds, where the answer comes from a memory between.
+   * Absent: it was asked after the call.
+   */
+  readonly ageMs?: number
+}
+
+/** Who reads, and how new an answer must be. */
+export interface ReadLogOptions {
+  /**
+   * Names the reader, by any object: a store tells each of its readers once of a loss that what they read does not show.
+   * Default: all who give none are one reader.
+   */
+  readonly reader?: object | undefined
+  /**
+   * How old the end of the log may be, in milliseconds. Default 0: whatever was acknowledged before the call is in it.
+   * Only a store with a memory between, as of a service, looks at it.
+   */
+  readonly maxAgeMs?: number | undefined
 }
 
 /** What a live node tells of itself. */
@@ -87,6 +106,7 @@ export type Bell = 'change' | 'receipt'
 /** `pauseMs`: how long the doorbell is silent after this ring, whatever happens, in milliseconds. Absent: not at all. */
 export type BellListener = (bell: Bell, pauseMs?: number) => void
 
+/** How a statement is written. */
 export interface PutOptions {
   /** Default `accepted`. */
   readonly ack?: Ack
@@ -99,6 +119,18 @@ export interface RestoreOptions extends PutOptions {
   readonly known?: State | undefined
 }
 
+export interface AdvanceOptions extends PutOptions {
+  /** The mark is kept until then, in seconds since 1970; an earlier end than before shortens nothing. */
+  readonly end: number
+}
+
+/** What an advance left behind. */
+export interface Advancement extends Advanced {
+  /** It is stored, and the level of acknowledgement that was asked for was not reached: why. */
+  readonly shortfall?: RescindError | undefined
+}
+
+/** Which page of a list. */
 export interface ListOptions {
   readonly now: number
   /** At most this many revocations, 1 to 1,000. */
@@ -109,6 +141,7 @@ export interface ListOptions {
   readonly filter?: ((revocation: Revocation) => boolean) | undefined
 }
 
+/** What comes with records that are given back to a store. */
 export interface ReseedOptions {
   /** The id of the node that gives. */
   readonly giver: string
@@ -121,8 +154,9 @@ export interface ReseedOptions {
   readonly isLast: boolean
 }
 
+/** One page of a list. */
 export interface Page {
-  /** Newest first. */
+  /** Newest first, as a store lists them; `TokenManager.list` has other orders too. */
   readonly revocations: readonly Revocation[]
   /** For the next page; absent on the last. A page may be short, or empty, before the last. */
   readonly cursor?: string
@@ -140,6 +174,7 @@ export type Change =
   | { readonly type: 'revoked'; readonly position: string; readonly revocation: Revocation }
   | { readonly type: 'restored'; readonly position: string; readonly id: Digest; readonly target?: Target }
 
+/** A stretch of the log, for people. */
 export interface Changes {
   readonly changes: readonly Change[]
   /** Where the next read begins. */
@@ -149,15 +184,28 @@ export interface Changes {
 /** Computes the digests to look up, given the shapes in use. May be called again when those change. */
 export type Probe = (shapes: readonly Shape[]) => readonly Digest[]
 
+/**
+ * The contract of a store: where revocations live. Failures are `RescindError`s; what could not be asked is never answered
+ * with "nothing".
+ */
 export interface Store {
   /** For messages: `memory`, `redis`. */
   readonly kind: string
+  /** Merges a statement, and never shortens a life. When it resolves, the revocation is stored as `ack` says. */
   put(target: ParsedTarget, entry: Entry, options: PutOptions): Promise<Stored>
+  /** Voids what was revoked for exactly this target. Survives reordering (see `core/revocation`). */
   restore(target: ParsedTarget, options: RestoreOptions): Promise<Restored>
+  /** `family`: the name of the family, and of nothing else. */
+  advance(family: Digest, mark: Mark, options: AdvanceOptions): Promise<Advancement>
+  /**
+   * What stands for these digests: from the store itself, never from a copy, within its deadline. It never answers
+   * "nothing" for a failure.
+   */
   find(probe: Probe): Promise<readonly Held[]>
+  /** Walks the change log backwards, newest first, and never scans keys. */
   list(options: ListOptions): Promise<Page>
   /** Reads on from a position, or from the beginning: about `bytesMax` bytes of records, at least one if there is one. */
-  readLog(after: string | undefined, bytesMax: number): Promise<LogPage>
+  readLog(after: string | undefined, bytesMax: number, options?: ReadLogOptions): Promise<LogPage>
   /** Calls back when the log may have grown. Returns what ends it. */
   onBell(listener: BellListener): () => void
   /** Asks every node to announce its position at once. A hint, as every ring. */
@@ -166,12 +214,12 @@ export interface Store {
   announce(node: NodeStatus): Promise<void>
   /** Takes the line of a node away. */
   retire(id: string): Promise<void>
-  /** The nodes that live, by name. */
+  /** The nodes that live, by name: all of them, or `ERR_STORE_OVERLOADED`. */
   nodes(): Promise<readonly LiveNode[]>
   /**
    * Takes back what its log has lost, as records of the log: statements and restores with the times they were made
    * at, merged as ever. Returns how many it took; undefined while another node gives back, for one does at a time.
-   * Absent where nothing is lost without an error.
+   * Believes no more than a node can have read (`given-records`). Absent where nothing is lost without an error.
    */
   reseed?(records: Buffer, options: ReseedOptions): Promise<number | undefined>
   /** Reads on from a position, at most `limit` changes. */
@@ -186,11 +234,15 @@ export interface Store {
 
 /** How many different shapes may be in use at once: each costs every check a probe. */
 export const SHAPES_MAX = 32
+/** How many a node knows at the most: with those that went out of use in its life. */
+export const KNOWN_SHAPES_MAX = 2 * SHAPES_MAX
 /** How many log records one `list` call reads at the most, so that a rare filter cannot hold the store. */
 export const LIST_SCAN_MAX = 16_384
 
 /** A node that has not announced itself for so long is taken for dead. */
 export const NODE_LIFE_MS = 3000
+/** So many that live, or more, cannot be counted: `nodes` throws, and no receipt says that all have a revocation. */
+export const NODES_MAX = 10_000
 /** How often a node announces itself. */
 export const ANNOUNCE_MS = 1000
 
@@ -203,6 +255,15 @@ export function shapesExceeded(): RescindError {
   return new RescindError(
     'ERR_SHAPES_EXCEEDED',
     `revocations of ${SHAPES_MAX} different sets of claim names are in use already; reuse one of those, or wait until they end`,
+  )
+}
+
+/** Throws `ERR_STORE_OVERLOADED` where there may be more nodes than these: who counts them must not miss one. */
+export function assertCountable(nodes: number): void {
+  if (nodes < NODES_MAX) return
+  throw new RescindError(
+    'ERR_STORE_OVERLOADED',
+    `${NODES_MAX} nodes, or more, have announced themselves: that is more than can be counted`,
   )
 }
 

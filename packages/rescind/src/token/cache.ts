@@ -112,8 +112,8 @@ export class TokenCache<V extends object> {
   }
 
   /**
-   * Forgets everything. A verification that began before may still set its result afterwards: where that
-   * matters (other keys), replace the cache and let the verification keep the one that it began with.
+   * Forgets everything. A verification that began before may still set its result afterwards: whoever clears the cache
+   * for other keys sees to it that what was verified with those before is not set.
    */
   clear(): void {
     this.#buckets.fill(undefined)

@@ -147,6 +147,14 @@ describe('rescind/fastify', () => {
     expect(statuses).toEqual([403, 403, 200])
   })
 
+  it('keeps a cache-control that lets nobody keep the answer', async () => {
+    app = Fastify()
+    app.addHook('onRequest', async (_request, reply) => void reply.header('cache-control', 'no-store'))
+    app.get('/', requireToken(gate, { tokenFrom: ['query'] }), async () => 'x')
+    const token = (await bearer()).authorization.slice('Bearer '.length)
+    expect((await app.inject(`/?access_token=${token}`)).headers['cache-control']).toBe('no-store')
+  })
+
   it('has no auth for a public route', async () => {
     app = Fastify()
     await app.register(rescindPlugin, { gate })

@@ -70,6 +70,13 @@ describe('rescind/fetch', () => {
     expect((await strict(new Request(url))).headers.get('cache-control')).toBe('no-store')
   })
 
+  it('cannot find a token in a form that was read before, and says so as of any without one', async () => {
+    const handler = protect(gate, () => new Response('x'), { tokenFrom: ['form'] })
+    const request = post(new URLSearchParams({ access_token: await issuer.sign() }))
+    await request.text()
+    expect((await handler(request)).status).toBe(401)
+  })
+
   it('returns the very response of the handler where there is nothing to add', async () => {
     const own = new Response('own')
     const headers = { authorization: `Bearer ${await issuer.sign()}` }

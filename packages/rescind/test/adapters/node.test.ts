@@ -51,6 +51,27 @@ describe('rescind/node', () => {
     expect(failure).toEqual(new Error('the handler failed'))
   })
 
+  it.each([
+    ['no-store', 'no-store'],
+    ['private, max-age=60', 'private, max-age=60'],
+    ['public, max-age=60', 'private'],
+  ])(
+    'keeps a cache-control of %s only where that lets nobody else keep the answer',
+    async (before, after) => {
+      const issuer = await makeIssuer()
+      const listener = protect(makeGate(issuer), (_req, res) => void res.end(), { tokenFrom: ['query'] })
+      const served = await serveNode({
+        'GET /': (req, res) => {
+          res.setHeader('cache-control', before)
+          return listener(req, res)
+        },
+      })
+      const { headers } = await ask(`${served.url}/?access_token=${await issuer.sign()}`)
+      await served.close()
+      expect(headers['cache-control']).toEqual([after])
+    },
+  )
+
   it('gives no auth for a request that no gate let through', () => {
     expect(() => authOf({})).toThrow(expect.objectContaining({ code: 'ERR_OPTION_INVALID' }))
   })

@@ -3,13 +3,16 @@ import { describe, expect, it } from 'vitest'
 import {
   ANY_TIME,
   EMPTY_STATE,
+  ENTRIES_MAX,
   type Entry,
   findDeadly,
   isIssuedBefore,
   merge,
+  PRUNE_GRACE_SECONDS,
   restore,
   revoke,
   type State,
+  TIME_MAX,
 } from '../../src/core/revocation.js'
 
 const second = fc.integer({ min: 1, max: 12 })
@@ -79,15 +82,41 @@ describe('revoke and restore', () => {
     }
   })
 
+  it('a revocation after a restore at the end of all times is an error, and never a void one', () => {
+    const wanted = { at: 1000, end: 9000, issuedBefore: ANY_TIME }
+    const restored = { restoredAt: TIME_MAX - 1, entries: [] }
+    expect(revoke(restored, wanted, 1000).state.entries).toEqual([{ ...wanted, at: TIME_MAX }])
+    for (const restoredAt of [TIME_MAX, TIME_MAX + 1])
+      expect(() => revoke({ restoredAt, entries: [] }, wanted, 1000)).toThrow(
+        expect.objectContaining({ code: 'ERR_STORE_CORRUPT' }),
+      )
+  })
+
   it('a restore survives a merge with what it took back', () => {
     const first = revoke(EMPTY_STATE, { at: 100, end: 200, issuedBefore: ANY_TIME }, 100).state
     expect(merge(restore(first, 101)!, first).entries).toEqual([])
   })
 
+  it('tells the statement as it was made: none where it is said already, later than a restore, wider where it took in another', () => {
+    const wanted = { at: 100, end: 200, issuedBefore: ANY_TIME }
+    const first = revoke(EMPTY_STATE, wanted, 100)
+    expect(first.made).toBe(first.state.entries[0])
+    expect(revoke(first.state, { ...wanted, end: 150 }, 100)).toEqual({ state: first.state, made: undefined })
+    expect(revoke(restore(first.state, 120)!, wanted, 120).made).toEqual({ ...wanted, at: 121 })
+    // What has ended long ago says nothing: the same words are a statement of their own.
+    expect(revoke(first.state, wanted, 200 + PRUNE_GRACE_SECONDS).made).toEqual(wanted)
+    let full: State = EMPTY_STATE
+    for (let i = 0; i < ENTRIES_MAX; i++)
+      full = revoke(full, { at: i + 1, end: 900 - i, issuedBefore: i }, 100).state
+    const absorbing = revoke(full, { at: 50, end: 800, issuedBefore: 50 }, 100)
+    expect(absorbing.made).toEqual({ at: 50, end: 900, issuedBefore: 50 })
+    expect(absorbing.state.entries).toContain(absorbing.made)
+  })
+
   it('revoking again in a later second is remembered, so that a restore between the two cannot undo it', () => {
     const first = revoke(EMPTY_STATE, { at: 100, end: 200, issuedBefore: ANY_TIME }, 100).state
     const again = revoke(first, { at: 110, end: 200, issuedBefore: ANY_TIME }, 110)
-    expect(again.changed).toBe(true)
+    expect(again.made).toEqual({ at: 110, end: 200, issuedBefore: ANY_TIME })
     expect(findDeadly(merge(again.state, restore(first, 105)!), 1, 150)).toBeDefined()
   })
 })

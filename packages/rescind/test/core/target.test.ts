@@ -7,6 +7,7 @@ import {
   CLAIM_VALUE_LENGTH_MAX,
   digestsOf,
   EVERYTHING,
+  isShape,
   isUnnamed,
   nameToken,
   parseTarget,
@@ -20,6 +21,32 @@ const matches = (target: unknown, claims: Record<string, unknown>) => {
   const { shape, digest } = parseTarget(target)
   return digestsOf(shape, { claims }).includes(digest)
 }
+
+describe('a shape', () => {
+  it('is what a target has: every target is of one, and of none that is sorted otherwise or says a name twice', () => {
+    const claims = fc.dictionary(fc.string({ unit: 'binary', maxLength: 12 }), fc.constant('x'), {
+      maxKeys: 10,
+    })
+    fc.assert(
+      fc.property(claims, (target) => {
+        let shape: readonly string[]
+        try {
+          shape = parseTarget(target).shape
+        } catch {
+          return
+        }
+        expect(isShape(shape)).toBe(true)
+        expect(isShape([...shape, shape.at(-1)])).toBe(false)
+        if (shape.length > 1) expect(isShape([...shape].reverse())).toBe(false)
+      }),
+      { numRuns: 2000 },
+    )
+    expect(isShape(EVERYTHING.shape)).toBe(true)
+    expect(isShape([TOKEN_DIGEST])).toBe(true)
+    for (const none of [[''], ['#digest'], [TOKEN_DIGEST, 'iss'], [1], 'sub', null, { 0: 'sub', length: 1 }])
+      expect(isShape(none), JSON.stringify(none)).toBe(false)
+  })
+})
 
 describe('a digest', () => {
   it('is what any language computes: SHA-256 over length-prefixed names and values, cut to 128 bits', () => {

@@ -7,8 +7,9 @@ import { RedisServer } from '../support/redis-server.js'
 import type { LaneMode } from '../support/tcp-lane.js'
 import { TcpProxy } from '../support/tcp-proxy.js'
 import type { CrewPlan } from './engine/crew.js'
-import { promise, times } from './engine/figures.js'
+import { allowedMs, promise, times } from './engine/figures.js'
 import { expectKept, type Outcome, type Round, runScenario } from './engine/scenario.js'
+import { until } from '../support/until.js'
 
 const ROUNDS = times(6, 1)
 const BOUND_MS = 500
@@ -18,7 +19,7 @@ const LATE_MAX_MS = 50
 /** Answers of our nodes in a harm, and after all memories are stale: enough to be wrong. */
 const ANSWERS = 150
 /** Of some four seconds. */
-const MANY_ANSWERS = 2400
+const MANY_ANSWERS = times(2400, 1000)
 /** Less than any answer of Redis. */
 const PART_OF_AN_ANSWER_BYTES = 3
 
@@ -99,9 +100,10 @@ const FAULTS: readonly Fault[] = [
     hold: async ({ servers: { proxy }, ours, answers }) => {
       const { unknown } = await ours.counts()
       await answers(ANSWERS)
-      const asked = await ours.counts()
-      expect(asked.unknown - unknown, 'unknown, although every byte came').toBeLessThan(ANSWERS / 10)
-      expect(asked.stale, 'stale, although every byte came').toEqual([])
+      const asked = (await ours.counts()).unknown - unknown
+      expect(asked, 'unknown, although every byte came').toBeLessThan(ANSWERS / 10)
+      const areFresh = async () => (await ours.counts()).stale.length === 0
+      await until(areFresh, { what: 'all to be fresh, since every byte comes' })
       proxy.toClient = { kind: 'truncate', bytes: PART_OF_AN_ANSWER_BYTES }
       await answers(ANSWERS)
     },
@@ -156,7 +158,7 @@ describe('what is sent to Redis and back is', () => {
       )
       expectKept(`cut off: ${fault.name}`, outcome)
       expect(figures.recoveriesMs).toHaveLength(ROUNDS)
-      expect(recoveryMs).toBeLessThanOrEqual(RECOVERY_MAX_MS)
+      expect(recoveryMs).toBeLessThanOrEqual(allowedMs(RECOVERY_MAX_MS))
       // The harm did what its name says: our nodes felt it.
       expect(figures.answers.unknown).toBeGreaterThan(0)
     },

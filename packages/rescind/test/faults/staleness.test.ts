@@ -2,7 +2,6 @@
  * A node that loses Redis says so: after the bound its replica is not fresh any more, and each policy does what
  * its name says. With a naive client beside it that must fail, or the harm proves nothing.
  */
-import { createServer, connect, type Server, type Socket } from 'node:net'
 import { Redis } from 'ioredis'
 import { describe, expect, it } from 'vitest'
 import type { RescindError } from '../../src/errors.js'
@@ -12,71 +11,27 @@ import { RedisStore } from '../../src/redis/store.js'
 import { TokenManager } from '../../src/token-manager.js'
 import { makeIssuer } from '../support/issuer.js'
 import { RedisServer } from '../support/redis-server.js'
+import { TcpProxy } from '../support/tcp-proxy.js'
 import { until } from '../support/until.js'
 
 const issuer = await makeIssuer('ES256')
 const BOUND_MS = 400
-
-/** A way to the server that can be cut off without either side being told: packets wait, as TCP has them wait. */
-class Wire {
-  readonly #sockets = new Set<Socket>()
-  #isCut = false
-  private constructor(readonly server: Server) {}
-
-  static async to(port: number): Promise<Wire> {
-    const server = createServer()
-    const wire = new Wire(server)
-    server.on('connection', (near) => {
-      const far = connect(port, '127.0.0.1')
-      for (const [from, to] of [
-        [near, far],
-        [far, near],
-      ] as const) {
-        wire.#sockets.add(from)
-        from.pipe(to)
-        from.on('close', () => {
-          wire.#sockets.delete(from)
-          to.destroy()
-        })
-        from.on('error', () => undefined)
-        if (wire.#isCut) from.pause()
-      }
-    })
-    await new Promise<void>((resolve) => server.listen(0, '127.0.0.1', resolve))
-    return wire
-  }
-
-  set isCut(isCut: boolean) {
-    this.#isCut = isCut
-    for (const socket of this.#sockets)
-      if (isCut) socket.pause()
-      else socket.resume()
-  }
-
-  get url(): string {
-    return `redis://127.0.0.1:${(this.server.address() as { port: number }).port}`
-  }
-
-  async stop(): Promise<void> {
-    for (const socket of this.#sockets) socket.destroy()
-    await new Promise((resolve) => this.server.close(resolve))
-  }
-}
 
 const HARMS = [
   ['killed', (server: RedisServer) => server.kill(), (server: RedisServer) => server.restart()],
   ['frozen', (server: RedisServer) => server.freeze(), (server: RedisServer) => server.thaw()],
   [
     'cut off',
-    (_: RedisServer, wire: Wire) => (wire.isCut = true),
-    (_: RedisServer, wire: Wire) => (wire.isCut = false),
+    // Neither side is told: packets wait, as TCP has them wait.
+    (_: RedisServer, wire: TcpProxy) => wire.harm({ kind: 'hold' }),
+    (_: RedisServer, wire: TcpProxy) => wire.heal(),
   ],
 ] as const
 
 describe.each(HARMS)('while Redis is %s', (_, harm, heal) => {
   it('the replica says that it is stale, and every policy does what its name says', async () => {
     const server = await RedisServer.start({ persistence: true })
-    const wire = await Wire.to(server.port)
+    const wire = await TcpProxy.start({ to: server })
     const connection = new RedisConnection({ url: wire.url, checkTimeoutMs: 100, connectTimeoutMs: 200 })
     const manager = new TokenManager({
       store: new RedisStore(connection),
@@ -112,11 +67,13 @@ describe.each(HARMS)('while Redis is %s', (_, harm, heal) => {
           Object.entries(policies).map(async ([kind, policy]) => [kind, await ask(policy, bearer)]),
         ),
       ) as Record<keyof typeof policies, number>
+    const isHealthy = async () => Object.values(await askAll()).every((status) => status === 200)
     try {
       await manager.ready()
       await manager.revokeToken(dead)
-      expect(await askAll()).toEqual({ closed: 200, strict: 200, stale: 200, staleBriefly: 200, open: 200 })
-      expect(manager.checkNow({ sub: 'alice' })).toEqual({ status: 'clear' })
+      // The deadlines are short for what they show later; here a machine that stands still for a moment is no harm.
+      await until(isHealthy, { what: 'all policies to let it pass', timeoutMs: 10_000 })
+      await until(() => manager.checkNow({ sub: 'alice' })?.status === 'clear', { what: 'freshness' })
 
       await harm(server, wire)
       // The bound is what it promises; and until then it answers, from memory.
@@ -124,18 +81,17 @@ describe.each(HARMS)('while Redis is %s', (_, harm, heal) => {
       expect(manager.replica?.stalenessMs).toBeGreaterThan(BOUND_MS)
       const before = { ...gate.counts }
       expect(await askAll()).toEqual({ closed: 503, strict: 503, stale: 200, staleBriefly: 503, open: 200 })
-      // Dead stays dead, under every policy that looks at memory at all; and nothing says 200 to it.
-      const forDead = await askAll(dead)
-      expect(Object.values(forDead)).not.toContain(200)
-      expect(forDead).toMatchObject({ closed: 401, stale: 401, open: 401 })
       const counted = Object.fromEntries(
         Object.entries(gate.counts).map(([kind, count]) => [
           kind,
           count - before[kind as keyof typeof before],
         ]),
       )
-      expect(counted).toMatchObject({ stale: 1, open: 1, store: 0, strict: 0 })
-      expect(counted.closed).toBeGreaterThanOrEqual(3)
+      expect(counted).toEqual({ stale: 1, open: 1, closed: 3, fresh: 0, store: 0, strict: 0 })
+      // Dead stays dead, under every policy that looks at memory at all; and nothing says 200 to it.
+      const forDead = await askAll(dead)
+      expect(Object.values(forDead)).not.toContain(200)
+      expect(forDead).toMatchObject({ closed: 401, stale: 401, open: 401 })
       expect(told.some((line) => line.startsWith('stale ERR_STORE_'))).toBe(true)
       expect(told.some((line) => line.startsWith('open ERR_STORE_'))).toBe(true)
       // The harm is real: the naive client gets no answer at all.
@@ -146,16 +102,19 @@ describe.each(HARMS)('while Redis is %s', (_, harm, heal) => {
         what: 'the replica to be fresh again',
         timeoutMs: 10_000,
       })
-      await until(async () => (await ask(policies.strict)) === 200, {
-        what: 'strict checks',
-        timeoutMs: 10_000,
-      })
-      expect(await askAll()).toEqual({ closed: 200, strict: 200, stale: 200, staleBriefly: 200, open: 200 })
-      expect(Object.values(await askAll(dead))).toEqual([401, 401, 401, 401, 401])
+      await until(isHealthy, { what: 'all policies to let it pass again', timeoutMs: 10_000 })
+      const seen: number[] = []
+      const isRefused = async () => {
+        const statuses = Object.values(await askAll(dead))
+        seen.push(...statuses)
+        return statuses.every((status) => status === 401)
+      }
+      await until(isRefused, { what: 'all policies to refuse the dead one', timeoutMs: 10_000 })
+      expect(seen).not.toContain(200)
     } finally {
       naive.disconnect()
       await manager.close()
-      await wire.stop()
+      await wire.close()
       await server.stop()
     }
   })
@@ -163,7 +122,7 @@ describe.each(HARMS)('while Redis is %s', (_, harm, heal) => {
 
 it('a revocation made while a node was cut off is known when it is fresh again, and before it is fresh never denied', async () => {
   const server = await RedisServer.start()
-  const wire = await Wire.to(server.port)
+  const wire = await TcpProxy.start({ to: server })
   const near = new TokenManager({ store: new RedisStore(new RedisConnection({ url: server.url })) })
   const far = new TokenManager({
     store: new RedisStore(new RedisConnection({ url: wire.url, connectTimeoutMs: 200 })),
@@ -171,11 +130,11 @@ it('a revocation made while a node was cut off is known when it is fresh again, 
   })
   try {
     await far.ready()
-    wire.isCut = true
+    wire.harm({ kind: 'hold' })
     await until(() => far.checkNow({ sub: 'a' }) === undefined, { what: 'staleness' })
     await near.revoke({ sub: 'mallory' })
     const answers = new Set<string>()
-    wire.isCut = false
+    wire.heal()
     await until(
       () => {
         const answer = far.checkNow({ sub: 'mallory', iat: 1 })
@@ -188,7 +147,7 @@ it('a revocation made while a node was cut off is known when it is fresh again, 
   } finally {
     await near.close()
     await far.close()
-    await wire.stop()
+    await wire.close()
     await server.stop()
   }
 })
@@ -207,7 +166,13 @@ it('a demoted primary is not fresh, and neither is an emptied one until its log 
       for await (const { type } of manager.replica!.events()) events.push(type)
     })()
     await server.command('REPLICAOF', '127.0.0.1', '1')
+    // What it has not replicated it would call clear.
+    expect(await manager.check({ sub: 'a' }, { consistency: 'strict' })).toMatchObject({
+      status: 'unknown',
+      cause: { code: 'ERR_STORE_REFUSED' },
+    })
     await until(() => manager.checkNow({ sub: 'a' }) === undefined, { what: 'staleness' })
+    expect(await manager.check({ sub: 'a' })).toMatchObject({ status: 'unknown' })
     await server.command('REPLICAOF', 'NO', 'ONE')
     await until(() => manager.checkNow({ sub: 'a' }) !== undefined, { what: 'freshness' })
     await server.command('FLUSHALL')

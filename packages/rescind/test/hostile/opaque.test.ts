@@ -147,6 +147,46 @@ describe('an opaque token', () => {
     expect(await manager.isRevoked('two')).toBe(true)
   })
 
+  it('with what is no JSON among its claims is allowed, and changes nothing of the application', async () => {
+    const session = {
+      iat: Math.floor(Date.now() / 1000),
+      sub: { toJSON: () => 'alice' },
+      id: Buffer.from('row'),
+      seen: new Date(),
+      count: 12n,
+      tags: new Set(['a']),
+      nested: { list: [1] },
+    }
+    const verifier = new OpaqueVerifier({ verify: () => session })
+    const manager = new TokenManager({ store: new MemoryStore(), verifier })
+    await manager.ready()
+    const gate = new Gate({ manager })
+    const verdict = await gate.check({ authorization: ['Bearer session-1'] })
+    if (!verdict.allowed) throw new Error(verdict.denial.code)
+    session.nested.list.push(2)
+    expect([Object.isFrozen(session), Object.isFrozen(session.nested)]).toEqual([false, false])
+    expect(verdict.auth.claims).toMatchObject({ sub: 'alice', count: '12', nested: { list: [1] } })
+    await manager.revoke({ count: 12 })
+    expect(await manager.isRevoked('session-1')).toBe(true)
+    await manager.close()
+  })
+
+  it('whose claims change while they are read has those that were verified', async () => {
+    let read = 0
+    const soon = Math.floor(Date.now() / 1000)
+    const verifier = new OpaqueVerifier({
+      verify: () => ({
+        iat: soon,
+        get exp() {
+          return soon + (read++ === 0 ? 60 : 10_000)
+        },
+      }),
+    })
+    const result = await verifier.verify('token', soon)
+    if (result.status !== 'valid') throw new Error(result.status)
+    expect([result.token.claims.exp, result.token.claims.exp]).toEqual([soon + 60, soon + 60])
+  })
+
   it('without a verifier is no question of revocation', async () => {
     const manager = new TokenManager({ store: new MemoryStore(), replica: false })
     await expect(manager.check('token')).rejects.toSatisfy((error) => hasCode(error, 'ERR_VERIFIER_MISSING'))

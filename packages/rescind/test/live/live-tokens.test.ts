@@ -273,7 +273,7 @@ describe('a token that ends', () => {
     expect(await stateOf(gate.onRevoked({ jti: '1', iat: nowSeconds(), exp: nowSeconds() - 6 }))).toBe(
       'expired',
     )
-    const within = gate.onRevoked({ jti: '1', iat: nowSeconds(), exp: nowSeconds() - 2 })
+    const within = gate.onRevoked({ jti: '1', iat: nowSeconds(), exp: nowSeconds() - 3 })
     expect(await stateOf(within)).toBe('pending')
     expect(await within).toBe('expired')
   })

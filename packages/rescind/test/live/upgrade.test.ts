@@ -1,7 +1,7 @@
 /** `admitUpgrade`: the gate before a WebSocket, on real sockets. */
 import { once } from 'node:events'
 import { createServer, type IncomingMessage } from 'node:http'
-import { type AddressInfo, connect } from 'node:net'
+import { type AddressInfo, connect, type Socket } from 'node:net'
 import { afterEach, beforeEach, describe, expect, it, vi } from 'vitest'
 import { WebSocket, WebSocketServer } from 'ws'
 import { admitUpgrade, authOf } from '../../src/adapters/live.js'
@@ -108,6 +108,7 @@ describe('the upgrade to a WebSocket', () => {
       const verdict = await gate.check({ authorization: token === undefined ? [] : [`Bearer ${token}`] })
       check.mockClear()
       check.mockReturnValueOnce(new Promise((resolve) => (answer = resolve)))
+      const upgraded = once(server, 'upgrade') as Promise<[IncomingMessage, Socket]>
       const raw = connect(port, '127.0.0.1')
       raw.on('error', () => undefined)
       raw.write(
@@ -115,9 +116,10 @@ describe('the upgrade to a WebSocket', () => {
           'Sec-WebSocket-Key: dGhlIHNhbXBsZSBub25jZQ==\r\n\r\n',
       )
       await until(() => check.mock.calls.length > 0, { what: 'the check' })
+      const [, socket] = await upgraded
       // A reset, which the server sees as an error.
       raw.resetAndDestroy()
-      await new Promise((resolve) => setTimeout(resolve, 50))
+      await until(() => socket.destroyed, { what: 'the server to see the reset' })
       const before = answered.length
       answer(verdict)
       await until(() => answered.length > before, { what: 'the answer' })

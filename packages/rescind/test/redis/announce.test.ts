@@ -1,7 +1,7 @@
 /** The list of live nodes: each announcement is a line with the time of the server. */
 import { expect, it } from 'vitest'
-import { RedisConnection } from '../../src/redis/connection.js'
 import { RedisStore } from '../../src/redis/store.js'
+import { patientConnection } from '../support/patient.js'
 import { RedisServer } from '../support/redis-server.js'
 import { until } from '../support/until.js'
 
@@ -9,7 +9,7 @@ const NODES = 'rescind:{main.0}:nodes'
 
 it('now and then an announcement removes the lines of nodes that died long ago, and no other', async () => {
   const server = await RedisServer.start()
-  const store = new RedisStore(new RedisConnection({ url: server.url }))
+  const store = new RedisStore(patientConnection({ url: server.url }))
   try {
     const line = (agoMs: number) => `${Date.now() - agoMs} {"name":"x"}`
     await server.command('HSET', NODES, 'dead', line(61_000), 'late', line(30_000), 'spoiled', 'x')

@@ -3,6 +3,7 @@ import { afterEach, describe, expect, it } from 'vitest'
 import { RedisConnection } from '../../src/redis/connection.js'
 import { RedisStore, type RedisStoreOptions } from '../../src/redis/store.js'
 import { TokenManager } from '../../src/token-manager.js'
+import { patientConnection } from '../support/patient.js'
 import { RedisCluster } from '../support/redis-cluster.js'
 import { RedisServer, type RedisServerOptions } from '../support/redis-server.js'
 import { until } from '../support/until.js'
@@ -23,7 +24,7 @@ function managerAt(
   options: RedisStoreOptions & { replica?: boolean; username?: string; password?: string } = {},
 ): TokenManager {
   const { replica = false, username, password, ...rest } = options
-  const connection = new RedisConnection({ url: server.url, username, password })
+  const connection = patientConnection({ url: server.url, username, password })
   const manager = new TokenManager({ store: new RedisStore(connection, rest), replica })
   open.push(manager)
   return manager
@@ -87,16 +88,17 @@ it('every new socket asks again: a server that comes back evicting is refused', 
   const { port } = server
   await server.stop()
   await start({ port, config: { 'maxmemory-policy': 'volatile-lru' } })
-  const result = await until(
+  const statuses = new Set<string>()
+  await until(
     async () => {
       const found = await manager.check(alice, { consistency: 'strict' })
-      // Never "clear" from the empty server that evicts.
-      expect(found.status).toBe('unknown')
-      return found.status === 'unknown' && found.cause.code === 'ERR_STORE_EVICTS' && found
+      statuses.add(found.status)
+      return found.status === 'unknown' && found.cause.code === 'ERR_STORE_EVICTS'
     },
     { what: 'a check refused by the new server' },
   )
-  expect(result).toMatchObject({ status: 'unknown' })
+  // Never "clear" from the empty server that evicts.
+  expect([...statuses]).toEqual(['unknown'])
 })
 
 it('a check asks nothing more: INFO is sent once for each socket', async () => {
@@ -113,7 +115,7 @@ it('a check asks nothing more: INFO is sent once for each socket', async () => {
 
 it('a user who may not ask is not refused for it', async () => {
   const server = await start({ config: { 'maxmemory-policy': 'allkeys-lru' } })
-  await server.command('ACL', 'SETUSER', 'blind', 'on', '>s3cret-blind', '~*', '&*', '+@all', '-info')
+  await server.command('ACL', 'SETUSER', 'blind', 'on', '>s3cret-blind', '~*', '+@all', '-info')
   const manager = managerAt(server, { username: 'blind', password: 's3cret-blind' })
   await manager.revoke({ sub: 'alice' })
   expect(await manager.check(alice)).toMatchObject({ status: 'revoked' })
@@ -123,7 +125,7 @@ it('one primary of a cluster that evicts is enough', async () => {
   const cluster = await RedisCluster.start()
   open.push({ close: () => cluster.stop() })
   const connect = () => {
-    const store = new RedisStore(new RedisConnection({ cluster: cluster.nodes }))
+    const store = new RedisStore(patientConnection({ cluster: cluster.nodes }))
     const manager = new TokenManager({ store, replica: false })
     open.push(manager)
     return manager

@@ -2,10 +2,10 @@
 import { Redis } from 'ioredis'
 import { afterAll, beforeAll, expect, it } from 'vitest'
 import { parseTarget } from '../../src/core/target.js'
-import { RedisConnection } from '../../src/redis/connection.js'
 import { RedisStore } from '../../src/redis/store.js'
 import { TokenManager } from '../../src/token-manager.js'
 import { makeIssuer } from '../support/issuer.js'
+import { patientConnection } from '../support/patient.js'
 import { RedisServer } from '../support/redis-server.js'
 import { until } from '../support/until.js'
 
@@ -17,7 +17,7 @@ let store: RedisStore
 beforeAll(async () => {
   server = await RedisServer.start()
   redis = new Redis(server.url)
-  store = new RedisStore(new RedisConnection({ url: server.url }))
+  store = new RedisStore(patientConnection({ url: server.url }))
 })
 afterAll(async () => {
   redis.disconnect()
@@ -73,7 +73,7 @@ it('a node whose clock is days ahead takes no shape out of use that others still
     { at: fast, end: fast + HOUR, issuedBefore: fast },
     { now: fast },
   )
-  const fresh = new RedisStore(new RedisConnection({ url: server.url }))
+  const fresh = new RedisStore(patientConnection({ url: server.url }))
   const held = await fresh.find((shapes) =>
     shapes.some(([name]) => name === 'needed') ? [needed.digest] : [],
   )

@@ -2,7 +2,7 @@
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { describe, expect, it } from 'vitest'
-import { ADVISORIES, holesOf } from '../../src/redis/advisories.js'
+import { ADVISORIES, ADVISORIES_DATE, holesOf } from '../../src/redis/advisories.js'
 import { diagnose, type NamespaceFacts, type ServerFacts } from '../../src/redis/diagnosis.js'
 import { type FindingCode, FINDINGS } from '../../src/redis/findings.js'
 import { type Probed, probedCommands, rulesAllow } from '../../src/redis/rights.js'
@@ -306,5 +306,17 @@ it('docs/doctor.md has every finding as it stands in the table, and no other', (
   )
   expect(Object.fromEntries(rows)).toEqual(FINDINGS)
   expect(rows.length).toBe(Object.keys(FINDINGS).length)
-  for (const { id } of ADVISORIES) expect(page).toContain(id)
+})
+
+it('docs/doctor.md has every published hole as it stands in the table, and its date', () => {
+  const page = readFileSync(join(DOCS, 'doctor.md'), 'utf8')
+  const cell = (versions: readonly string[] = []) => (versions.length === 0 ? '–' : versions.join(', '))
+  for (const { id, published, what, fixed } of ADVISORIES)
+    expect(page).toContain(
+      `| ${id} | ${published} | ${what} | ${cell(fixed.redis)} | ${cell(fixed.valkey)} |`,
+    )
+  const date = new Date(ADVISORIES_DATE).toLocaleDateString('en-GB', {
+    ...{ day: 'numeric', month: 'long', year: 'numeric', timeZone: 'UTC' },
+  })
+  expect(page).toContain(date)
 })

@@ -1,8 +1,8 @@
 /** Slots of a cluster move while nodes ask: what has not moved yet is found where it is, and what has moved, too. */
 import { expect, it } from 'vitest'
-import { RedisConnection } from '../../src/redis/connection.js'
 import { RedisStore } from '../../src/redis/store.js'
 import { TokenManager } from '../../src/token-manager.js'
+import { patientConnection } from '../support/patient.js'
 import { RedisCluster } from '../support/redis-cluster.js'
 import { until } from '../support/until.js'
 
@@ -12,7 +12,7 @@ const MIGRATE_TIMEOUT_MS = 5000
 
 it('half of a slot has moved: nobody who was revoked is clear, and everybody is known once all has moved', async () => {
   await using cluster = await RedisCluster.start()
-  const connection = new RedisConnection({ cluster: cluster.nodes })
+  const connection = patientConnection({ cluster: cluster.nodes })
   const manager = new TokenManager({
     store: new RedisStore(connection, { partitions: PARTITIONS }),
     replica: false,

@@ -7,9 +7,9 @@ import { ANY_TIME, EMPTY_STATE, type Entry, restore, revoke } from '../../src/co
 import { EVERYTHING, parseTarget, type ParsedTarget, targetOf } from '../../src/core/target.js'
 import { hasCode } from '../../src/errors.js'
 import { packText, unpackText } from '../../src/redis/packed-text.js'
-import { RedisConnection } from '../../src/redis/connection.js'
 import { parseRecord } from '../../src/redis/record.js'
 import { RedisStore } from '../../src/redis/store.js'
+import { patientConnection } from '../support/patient.js'
 import { RedisServer } from '../support/redis-server.js'
 
 const UUID = '0b5f1c2e-9d7a-4f3b-8c6d-1e2f3a4b5c6d'
@@ -21,7 +21,7 @@ let store: RedisStore
 beforeAll(async () => {
   server = await RedisServer.start()
   redis = new Redis(server.url)
-  store = new RedisStore(new RedisConnection({ url: server.url }), { namespace: 'packed' })
+  store = new RedisStore(patientConnection({ url: server.url }), { namespace: 'packed' })
 })
 afterAll(async () => {
   redis.disconnect()
@@ -92,7 +92,7 @@ it('what the script has written is read as the rule says, whatever the texts and
   let run = 0
   await fc.assert(
     fc.asyncProperty(target, fc.array(step, { minLength: 1, maxLength: 12 }), async (parsed, steps) => {
-      const own = new RedisStore(new RedisConnection({ url: server.url }), { namespace: `run-${run++}` })
+      const own = new RedisStore(patientConnection({ url: server.url }), { namespace: `run-${run++}` })
       try {
         // The first one lasts, so that Redis does not remove a record whose statements have all ended.
         const first = { at: now, end: now + 10_000, issuedBefore: 0 }

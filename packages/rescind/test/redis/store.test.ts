@@ -1,12 +1,12 @@
-import { RedisConnection } from '../../src/redis/connection.js'
 import { RedisStore } from '../../src/redis/store.js'
 import { describeStore } from '../stores/contract.js'
+import { patientConnection } from '../support/patient.js'
 import { RedisCluster } from '../support/redis-cluster.js'
 import { RedisServer } from '../support/redis-server.js'
 
 describeStore('RedisStore on a single server', async () => {
   const server = await RedisServer.start()
-  const open = () => new RedisStore(new RedisConnection({ url: server.url }))
+  const open = () => new RedisStore(patientConnection({ url: server.url }))
   const [store, other] = [open(), open()]
   return {
     store,
@@ -22,7 +22,7 @@ describeStore('RedisStore on a single server', async () => {
 describeStore('RedisStore on a cluster of three, in eight partitions', async () => {
   const cluster = await RedisCluster.start({ nodes: 3 })
   const open = () =>
-    new RedisStore(new RedisConnection({ cluster: cluster.nodes }), { namespace: 'b', partitions: 8 })
+    new RedisStore(patientConnection({ cluster: cluster.nodes }), { namespace: 'b', partitions: 8 })
   const [store, other] = [open(), open()]
   return {
     store,

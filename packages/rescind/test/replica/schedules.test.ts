@@ -10,34 +10,21 @@ import { join } from 'node:path'
 import * as fc from 'fast-check'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { ANY_TIME, findDeadly, type State } from '../../src/core/revocation.js'
-import { digestsOf, EVERYTHING, parseTarget, type Target } from '../../src/core/target.js'
+import { digestsOf, EVERYTHING, parseTarget } from '../../src/core/target.js'
 import { RescindError } from '../../src/errors.js'
-import { RedisConnection } from '../../src/redis/connection.js'
+import type { RedisConnection } from '../../src/redis/connection.js'
 import { RedisStore } from '../../src/redis/store.js'
 import { Replica } from '../../src/replica/replica.js'
 import { LmdbStore } from '../../src/stores/lmdb.js'
 import { MemoryStore } from '../../src/stores/memory.js'
 import type { Store } from '../../src/stores/store.js'
 import { MACHINE } from '../../src/surroundings.js'
+import { START, TARGETS, TOKENS } from '../stores/model.js'
+import { patientConnection } from '../support/patient.js'
 import { RedisServer } from '../support/redis-server.js'
 
 const RUNS = Number(process.env.RESCIND_SCHEDULES ?? 1000)
 const NODES = 3
-const START = Math.floor(Date.now() / 1000) - 100_000
-const TARGETS: Target[] = [
-  { sub: 'a' },
-  { sub: 'b' },
-  { sub: 'a', client_id: 'x' },
-  { client_id: 'x' },
-  { iss: 'i', jti: '1' },
-  { iss: 'i', jti: '2' },
-]
-const TOKENS = [
-  { iss: 'i', jti: '1', sub: 'a', client_id: 'x' },
-  { iss: 'i', jti: '2', sub: 'a', client_id: ['y', 'x'] },
-  { iss: 'i', jti: '3', sub: 'b', client_id: 'y' },
-  { iss: 'i', jti: '4', sub: 'c' },
-]
 const parsed = [...TARGETS.map(parseTarget), EVERYTHING]
 
 type Step =
@@ -107,7 +94,7 @@ let folder: string
 beforeAll(async () => {
   folder = await mkdtemp(join(tmpdir(), 'rescind-schedules-'))
   server = await RedisServer.start()
-  connection = new RedisConnection({ url: server.url })
+  connection = patientConnection({ url: server.url })
 })
 afterAll(async () => {
   await connection.close()

@@ -1,5 +1,5 @@
 /** What of the Redis client the library uses, over a function that sends one command. */
-import type { RedisClient } from '../../src/redis/connection.js'
+import type { RedisClient } from '../../src/redis/client.js'
 import type { Argument } from './model-commands.js'
 
 export type Send = (name: string, parameters: readonly Argument[]) => Promise<unknown>

@@ -5,7 +5,7 @@
  */
 import { FORMAT_VERSION, OPERATION_RESTORE, OPERATION_REVOKE, RECORD_BYTES } from '../../src/core/record.js'
 import { type Entry, PRUNE_GRACE_SECONDS, revoke, type State } from '../../src/core/revocation.js'
-import type { ChangeReply } from '../../src/redis/connection.js'
+import type { ChangeReply } from '../../src/redis/client.js'
 import { FORMAT_UNKNOWN_REPLY } from '../../src/redis/lua.js'
 import { parseRecord, UNNAMED_CLAIMS } from '../../src/redis/record.js'
 import { type ChangeArguments, RESEED_BUSY } from '../../src/redis/script.js'
@@ -150,11 +150,10 @@ function giveBack(
   if (line.operation === OPERATION_REVOKE) {
     if (line.at <= state.restoredAt) return told()
     const { at, end, issuedBefore } = line
-    const made = revoke(state, { at, end, issuedBefore }, -Infinity)
+    const { state: next, made } = revoke(state, { at, end, issuedBefore }, -Infinity)
     // What stands already is said again: its line may be lost.
-    if (!made.changed) return { line, ms: standing() }
-    const entry = newestOf(made.state, state)
-    return { line: { ...line, ...entry }, ms: write(made.state, entry.end) }
+    if (made === undefined) return { line, ms: standing() }
+    return { line: { ...line, ...made }, ms: write(next, made.end) }
   }
   if (line.at < state.restoredAt) return told()
   if (line.at === state.restoredAt) return { line, ms: standing() }
@@ -170,8 +169,8 @@ interface Made {
 function revoked(state: State, wanted: ChangeArguments, earlier: number): Made | undefined {
   const { at, end, issuedBefore } = wanted
   const entry: Entry = { at, end, issuedBefore, ...detailsOf(wanted) }
-  const made = revoke(state, entry, earlier)
-  return made.changed ? { state: made.state, line: newestOf(made.state, state) } : undefined
+  const { state: next, made } = revoke(state, entry, earlier)
+  return made === undefined ? undefined : { state: next, line: made }
 }
 
 /** What the caller knows and this server has lost is restored like what stands here. */
@@ -183,11 +182,6 @@ function restored(state: State, wanted: ChangeArguments, earlier: number): Made 
   const restoredAt = Math.max(now, isKnown ? issuedBefore : 0, ...state.entries.map(({ at }) => at))
   const latest = Math.max(finish, ...state.entries.map((entry) => entry.end))
   return { state: { restoredAt, entries: [] }, line: { at: restoredAt, end: latest, issuedBefore: 0 } }
-}
-
-/** The statement that a state has and the one before it has not. */
-function newestOf(state: State, before: State): Entry {
-  return state.entries.find((entry) => !before.entries.includes(entry)) as Entry
 }
 
 /** Reason and actor, unpacked by way of a record that has them. */

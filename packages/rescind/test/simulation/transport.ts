@@ -3,7 +3,8 @@
  * simulated time. Requests take their time, arrive after the client has given up, or never; so do replies.
  */
 import { RescindError } from '../../src/errors.js'
-import { type RedisClient, RedisConnection, type RedisRole } from '../../src/redis/connection.js'
+import type { RedisClient, RedisRole } from '../../src/redis/client.js'
+import { RedisConnection } from '../../src/redis/connection.js'
 import { storeFailure } from '../../src/redis/failure.js'
 import type { Argument } from './model-commands.js'
 import { makeClient } from './model-client.js'

@@ -5,6 +5,7 @@ import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { ANY_TIME, type Entry, findDeadly, PRUNE_GRACE_SECONDS } from '../../src/core/revocation.js'
 import { digestsOf, EVERYTHING, parseTarget, type Target } from '../../src/core/target.js'
 import { hasCode } from '../../src/errors.js'
+import { type Mark } from '../../src/core/mark.js'
 import { readRecord, RECORD_BYTES } from '../../src/core/record.js'
 import { hasReached } from '../../src/stores/position.js'
 import { type Bell, NODE_LIFE_MS, SHAPES_MAX, type Store } from '../../src/stores/store.js'
@@ -31,6 +32,7 @@ export function describeStore(name: string, start: () => Promise<StoreUnderTest>
     beforeAll(async () => {
       under = await start()
       ;({ store, other } = under)
+      await beginToEnd()
     })
     afterAll(() => under.stop())
 
@@ -42,6 +44,15 @@ export function describeStore(name: string, start: () => Promise<StoreUnderTest>
       return held.filter(({ state }) => state.entries.length > 0)
     }
     const fresh = () => ({ sub: randomUUID() })
+
+    /** What ends by itself ends while the other tests run. */
+    const ending = { target: fresh(), node: randomUUID(), endsAtMs: 0 }
+    async function beginToEnd(): Promise<void> {
+      await store.announce({ id: ending.node, name: 'silent', position: '', stalenessMs: 0, entries: 0 })
+      await put(ending.target, { end: now + 1 })
+      await store.restore(parseTarget(ending.target), { now: now + 300 })
+      ending.endsAtMs = Date.now() + 1200
+    }
 
     it('finds what was put, at once and from every node', async () => {
       const target = fresh()
@@ -119,17 +130,6 @@ export function describeStore(name: string, start: () => Promise<StoreUnderTest>
       const long = now - 2 * PRUNE_GRACE_SECONDS
       await put(target, { at: long, end: long + 60 })
       expect(await store.restore(parseTarget(target), { now })).toMatchObject({ changed: false })
-    })
-
-    it('remembers a restore by a fast clock beyond what it ended, so that a slower one can revoke again', async () => {
-      const target = fresh()
-      await put(target, { end: now + 1 })
-      await store.restore(parseTarget(target), { now: now + 300 })
-      // The restored statement would have ended meanwhile.
-      await sleep(1200)
-      const { state } = await put(target, { at: now + 2, end: now + 600 })
-      expect(state.restoredAt).toBe(now + 300)
-      expect(state.entries).toMatchObject([{ at: now + 301, end: now + 600 }])
     })
 
     it('keeps any well-formed text of claims, reasons and actors as it is', async () => {
@@ -224,6 +224,17 @@ export function describeStore(name: string, start: () => Promise<StoreUnderTest>
       expect(whole.position).toBe(position)
     })
 
+    it.each([1, 31, 100, 255])(
+      'reads on to the end whatever the size of a page, %i bytes',
+      async (bytesMax) => {
+        const start = await store.position()
+        for (let i = 0; i < 9; i++) await put(fresh())
+        const { records, position } = await readOn(start, other, bytesMax)
+        expect(records).toHaveLength(9)
+        expect(position).toBe(await store.position())
+      },
+    )
+
     it('tells a writer the position that whoever reads so far has its write', async () => {
       const before = await other.readLog(await store.position(), 96)
       const target = fresh()
@@ -267,7 +278,6 @@ export function describeStore(name: string, start: () => Promise<StoreUnderTest>
       expect((await own())[0]?.ageMs).toBeLessThan(NODE_LIFE_MS)
       await store.retire(a.id)
       expect((await own()).map(({ id }) => id)).toEqual([b.id])
-      await until(async () => (await own()).length === 0, { what: 'a node that is silent to vanish' })
     })
 
     it('says nothing to the log when nothing changed', async () => {
@@ -303,6 +313,53 @@ export function describeStore(name: string, start: () => Promise<StoreUnderTest>
       expect(findDeadly(held!.state, now + 20, now + 1)).toBeUndefined()
     })
 
+    const family = () => parseTarget(fresh()).digest
+    /** The mark of a token, which is told apart by a letter. */
+    const mark = (generation: number, token = 'A'): Mark => {
+      return { generation, token: token.repeat(22), usedAt: now + (generation % 100) }
+    }
+    const advance = (name: string, wanted: Mark, through = store) =>
+      through.advance(name, wanted, { now, end: now + 600 })
+
+    it('moves the mark of a family forward and never back, and keeps the first token of each generation', async () => {
+      const name = family()
+      expect(await advance(name, mark(0))).toEqual({ mark: mark(0), isMoved: true })
+      expect(await advance(name, mark(0, 'B'), other)).toEqual({ mark: mark(0), isMoved: false })
+      expect(await advance(name, mark(1), other)).toEqual({ mark: mark(1), isMoved: true })
+      expect(await advance(name, mark(1, 'B'))).toEqual({ mark: mark(1), isMoved: false })
+      expect(await advance(name, mark(0))).toEqual({ mark: mark(1), isMoved: false })
+      // What a failover rolled back is said again by the next token.
+      expect(await advance(name, mark(0xffff_ffff), other)).toMatchObject({ isMoved: true })
+      expect(await advance(name, mark(0xffff_fffe))).toEqual({ mark: mark(0xffff_ffff), isMoved: false })
+    })
+
+    it('knows no family that has not begun, and takes no step for its beginning', async () => {
+      const name = family()
+      for (const through of [store, other])
+        expect(await advance(name, mark(1), through)).toEqual({ mark: undefined, isMoved: false })
+      expect(await advance(name, mark(0))).toMatchObject({ isMoved: true })
+    })
+
+    it('moves the mark once for all who take the same step at the same moment', async () => {
+      const name = family()
+      await advance(name, mark(0))
+      const steps = await Promise.all(
+        Array.from({ length: 40 }, (_, i) =>
+          advance(name, mark(1, String.fromCharCode(65 + (i % 20))), i % 2 === 0 ? store : other),
+        ),
+      )
+      expect(steps.filter(({ isMoved }) => isMoved)).toHaveLength(1)
+      expect(new Set(steps.map((step) => step.mark?.token)).size).toBe(1)
+    })
+
+    it('leaves revocations, their log and their list alone when a family takes a step', async () => {
+      const target = fresh()
+      const position = await store.position()
+      await advance(parseTarget(target).digest, mark(0))
+      expect(await find(target)).toEqual([])
+      expect(await store.position()).toBe(position)
+    })
+
     it('passes an error of the probe through, as it was', async () => {
       const mistake = new Error('mine')
       await expect(
@@ -310,6 +367,19 @@ export function describeStore(name: string, start: () => Promise<StoreUnderTest>
           throw mistake
         }),
       ).rejects.toBeInstanceOf(Error)
+    })
+
+    it('remembers a restore by a fast clock beyond what it ended, so that a slower one can revoke again', async () => {
+      // The restored statement would have ended meanwhile.
+      await sleep(Math.max(0, ending.endsAtMs - Date.now()))
+      const { state } = await put(ending.target, { at: now + 2, end: now + 600 })
+      expect(state.restoredAt).toBe(now + 300)
+      expect(state.entries).toMatchObject([{ at: now + 301, end: now + 600 }])
+    })
+
+    it('forgets a node that is silent', async () => {
+      const isForgotten = async () => (await store.nodes()).every(({ id }) => id !== ending.node)
+      await until(isForgotten, { what: 'the node to vanish' })
     })
 
     // Last: it uses up the shapes.
@@ -326,6 +396,7 @@ export function describeStore(name: string, start: () => Promise<StoreUnderTest>
       await store.close()
       await expect(store.find(() => [])).rejects.toSatisfy((error) => hasCode(error, 'ERR_CLOSED'))
       await expect(put(fresh())).rejects.toSatisfy((error) => hasCode(error, 'ERR_CLOSED'))
+      await expect(advance(family(), mark(0))).rejects.toSatisfy((error) => hasCode(error, 'ERR_CLOSED'))
     })
   })
 }

@@ -3,6 +3,7 @@ import { execFile } from 'node:child_process'
 import { expect, it, onTestFinished } from 'vitest'
 import { Agent } from './agent.js'
 import type { EchoAnswers } from './echo-agent.js'
+import { isAlive } from './liveness.js'
 import { until } from './until.js'
 
 const ECHO = new URL('./echo-agent.ts', import.meta.url)
@@ -11,14 +12,6 @@ async function start(args: readonly string[] = []): Promise<Agent<EchoAnswers>> 
   const agent = await Agent.start<EchoAnswers>(ECHO, { args })
   onTestFinished(() => agent.stop())
   return agent
-}
-
-function isAlive(pid: number): boolean {
-  try {
-    return process.kill(pid, 0)
-  } catch {
-    return false
-  }
 }
 
 it('answers with what the function there returned, whatever can be copied', async () => {

@@ -35,6 +35,8 @@ export interface AgentOptions {
   place?: Place | undefined
   /** `process.argv` of the module, from 2 on. Default: none. */
   args?: readonly string[]
+  /** How long a call may take. Default: 30 s. */
+  callTimeoutMs?: number
 }
 
 interface Call {
@@ -60,7 +62,11 @@ export class Agent<A extends Answers> implements AsyncDisposable {
   #lastId = 0
   #lastWords = ''
 
-  private constructor(child: ChildProcess, path: string) {
+  private constructor(
+    child: ChildProcess,
+    path: string,
+    private readonly callTimeoutMs: number,
+  ) {
     this.#child = child
     this.#gone = new Promise((resolve) => child.once('exit', resolve).once('error', resolve))
     child.on('message', (reply: Reply) => this.#settle(reply))
@@ -76,10 +82,10 @@ export class Agent<A extends Answers> implements AsyncDisposable {
   /** Resolves once the module called `answer`. It is written in TypeScript. */
   static async start<A extends Answers>(
     module: URL,
-    { place, args = [] }: AgentOptions = {},
+    { place, args = [], callTimeoutMs = CALL_TIMEOUT_MS }: AgentOptions = {},
   ): Promise<Agent<A>> {
     const path = fileURLToPath(module)
-    const agent = new Agent<A>(spawnModule(path, { place, args }), path)
+    const agent = new Agent<A>(spawnModule(path, { place, args }), path, callTimeoutMs)
     try {
       await agent.#wait(READY, `${path} to be ready`, START_TIMEOUT_MS)
       return agent
@@ -93,13 +99,13 @@ export class Agent<A extends Answers> implements AsyncDisposable {
     return this.#child.pid ?? 0
   }
 
-  /** Rejects as the function there did, with its message and code; when the process ends; or after 30 s. */
+  /** Rejects as the function there did, with its message and code; when the process ends; or when it takes too long. */
   async call<Name extends keyof A & string>(
     name: Name,
     ...[argument]: Parameters<A[Name]>
   ): Promise<Awaited<ReturnType<A[Name]>>> {
     const id = ++this.#lastId
-    const reply = this.#wait(id, `${name} of process ${this.pid}`, CALL_TIMEOUT_MS)
+    const reply = this.#wait(id, `${name} of process ${this.pid}`, this.callTimeoutMs)
     this.#child.send({ id, name, argument } satisfies Call, (failure) => {
       if (failure !== null) this.#waiting.get(id)?.reject(failure)
     })
@@ -143,7 +149,7 @@ export class Agent<A extends Answers> implements AsyncDisposable {
 }
 
 /** Starts a module in TypeScript, with Node's channel for messages. It dies with this process. */
-export function spawnModule(path: string, { place, args = [] }: AgentOptions = {}): ChildProcess {
+function spawnModule(path: string, { place, args = [] }: AgentOptions): ChildProcess {
   const line: [string, string[]] = [process.execPath, ['--import', 'tsx', path, ...args]]
   return spawnLeashed(...(place?.command(...line) ?? line), {
     stdio: ['ignore', 'inherit', 'pipe', 'ipc'],

@@ -44,15 +44,27 @@ export async function keysWithTokens(redis: Redis): Promise<string[]> {
   return found
 }
 
+type Reader = (redis: Redis, key: string) => Promise<unknown>
+
+/** How a value of each type is read whole. */
+const READERS: Readonly<Record<string, Reader>> = {
+  hash: (redis, key) => redis.hgetall(key),
+  list: (redis, key) => redis.lrange(key, 0, -1),
+  set: (redis, key) => redis.smembers(key),
+  stream: (redis, key) => redis.xrange(key, '-', '+'),
+  zset: (redis, key) => redis.zrange(key, '0', '-1'),
+  none: async () => '',
+}
+
 async function valueOf(redis: Redis, key: string): Promise<string> {
   const type = await redis.type(key)
   if (type === 'string') {
     const bytes = await redis.getBuffer(key)
     return bytes === null ? '' : bytes.toString('latin1') + unpacked(key, bytes)
   }
-  if (type === 'hash') return JSON.stringify(await redis.hgetall(key))
-  if (type === 'none') return ''
-  throw new Error(`the canary search cannot read a ${type}; teach it`)
+  const read = READERS[type]
+  if (read === undefined) throw new Error(`the canary search cannot read a ${type}; teach it`)
+  return JSON.stringify(await read(redis, key))
 }
 
 /** Records are packed: a token within one would not be seen as it stands. */

@@ -2,7 +2,11 @@
 import { type AddressInfo, connect, createServer, type Socket } from 'node:net'
 import { answer } from './agent.js'
 
-const CONNECT_TIMEOUT_MS = 400
+export interface EchoAddress {
+  readonly host: string
+  readonly port: number
+  readonly timeoutMs?: number | undefined
+}
 
 const asked = new Map<number, { socket: Socket; text: string }>()
 
@@ -14,8 +18,8 @@ const answers = {
     return (server.address() as AddressInfo).port
   },
 
-  /** `connected`, or the code of the failure, or `silence`. */
-  async connect({ host, port }: { host: string; port: number }): Promise<string> {
+  /** `connected`, or the code of the failure, or after `timeoutMs` `silence`. */
+  async connect({ host, port, timeoutMs = 10_000 }: EchoAddress): Promise<string> {
     const socket = connect(port, host)
     const said = { socket, text: '' }
     socket.on('data', (text) => (said.text += text.toString()))
@@ -23,7 +27,7 @@ const answers = {
     const outcome = await new Promise<string>((resolve) => {
       socket.on('connect', () => resolve('connected'))
       socket.on('error', (failure: NodeJS.ErrnoException) => resolve(failure.code ?? ''))
-      setTimeout(() => resolve('silence'), CONNECT_TIMEOUT_MS)
+      setTimeout(() => resolve('silence'), timeoutMs)
     })
     if (outcome === 'silence') socket.destroy()
     return outcome

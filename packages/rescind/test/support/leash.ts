@@ -11,13 +11,16 @@ process.on('exit', cleanUp)
 // because Vitest replaces it by a function that throws.
 for (const signal of ['SIGTERM', 'SIGINT', 'SIGHUP'] as const) {
   process.once(signal, () => {
+    // Who else listens ends the process in an order of their own, and 'exit' comes after it.
+    if (process.listenerCount(signal) > 0) return
     cleanUp()
     process.kill(process.pid, signal)
   })
 }
 
+/** What came last goes first: a server ends before the folder goes that it was started in. */
 function cleanUp(): void {
-  for (const cleanup of cleanups) {
+  for (const cleanup of [...cleanups].reverse()) {
     try {
       cleanup()
     } catch {

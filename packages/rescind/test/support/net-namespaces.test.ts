@@ -2,20 +2,15 @@
 import { execFile, execFileSync } from 'node:child_process'
 import { describe, expect, it, onTestFinished, vi } from 'vitest'
 import { Agent } from './agent.js'
-import type { EchoAnswers } from './echo-agent.js'
+import type { EchoAddress, EchoAnswers } from './echo-agent.js'
+import { isAlive } from './liveness.js'
 import { canSplit, namedBy, NetNamespaces, skipUnlessAble } from './net-namespaces.js'
 import { until } from './until.js'
 
 const ECHO = new URL('./echo-agent.ts', import.meta.url)
+/** Far above what an answer takes. */
+const SILENCE_MS = 400
 const able = await canSplit()
-
-function isAlive(pid: number): boolean {
-  try {
-    return process.kill(pid, 0)
-  } catch {
-    return false
-  }
-}
 
 /** Namespaces with an echo in each, on the port of the same index. */
 async function withEchoes(count: number) {
@@ -29,11 +24,13 @@ async function withEchoes(count: number) {
       return { host, port: await agent.call('listen', host) }
     }),
   )
-  const reach = async (from: number, to: number) => {
-    const echo = echoes[to] as { host: string; port: number }
-    return (agents[from] as Agent<EchoAnswers>).call('connect', echo)
+  const reach = async (from: number, to: number, timeoutMs?: number) => {
+    const echo = echoes[to] as EchoAddress
+    return (agents[from] as Agent<EchoAnswers>).call('connect', { ...echo, timeoutMs })
   }
-  return { net, agents, echoes, reach }
+  /** What comes of what should be silence. */
+  const miss = (from: number, to: number) => reach(from, to, SILENCE_MS)
+  return { net, agents, echoes, reach, miss }
 }
 
 describe(namedBy('namespaces', able), () => {
@@ -46,13 +43,13 @@ describe(namedBy('namespaces', able), () => {
     // There is a host that says no.
     expect(await reach(0, 1)).toBe('ECONNREFUSED')
     await using outside = await Agent.start<EchoAnswers>(ECHO)
-    const answered = await outside.call('connect', echoes[0] as { host: string; port: number })
+    const answered = await outside.call('connect', { ...(echoes[0] as EchoAddress), timeoutMs: SILENCE_MS })
     expect(answered).not.toBe('connected')
   })
 
   it('are cut into groups in silence: nobody is refused, and open connections go on when it is healed', async (context) => {
     skipUnlessAble(context, able)
-    const { net, agents, echoes, reach } = await withEchoes(4)
+    const { net, agents, echoes, reach, miss } = await withEchoes(4)
     const [one, { port }] = [agents[0] as Agent<EchoAnswers>, echoes[2] as { port: number }]
     expect(await reach(0, 2)).toBe('connected')
     await net.cut([0, 1])
@@ -60,10 +57,10 @@ describe(namedBy('namespaces', able), () => {
     expect(await Promise.all([reach(0, 1), reach(1, 0), reach(2, 3)])).toEqual(Array(3).fill('connected'))
     // Several times: what is not known for good is found out by asking, and then "no route" is the answer.
     for (let round = 0; round < 10; round++)
-      expect(await Promise.all([reach(1, 2), reach(3, 1)])).toEqual(['silence', 'silence'])
+      expect(await Promise.all([miss(1, 2), miss(3, 1)])).toEqual(['silence', 'silence'])
     expect(await one.call('heard', port)).toBe('')
     await net.cut([0], [1, 2])
-    expect(await Promise.all([reach(0, 1), reach(0, 3), reach(3, 2)])).toEqual(Array(3).fill('silence'))
+    expect(await Promise.all([miss(0, 1), miss(0, 3), miss(3, 2)])).toEqual(Array(3).fill('silence'))
     expect(await reach(1, 2)).toBe('connected')
     await net.heal()
     await until(async () => (await one.call('heard', port)) === 'across', {

@@ -13,9 +13,13 @@ const promotionTimeoutMs = 20_000
  * `ping-period` is also how long it waits before it connects again. With the second that this is by itself, a
  * Sentinel may not have reached the new primary `downAfterMs` after the switch, and then takes it for down.
  * Five times it is how old the news from a replica may be, which comes every second: hence not less.
+ *
+ * Four times `publish-period` a Sentinel waits, once it sees that its replica has become a primary, for others to tell
+ * it so; then it makes a replica of it again, and what was written there is lost. So long it also takes until a former
+ * primary that comes back is made a replica.
  */
 const periodsMs = {
-  'publish-period': 100,
+  'publish-period': 200,
   'info-period': 200,
   'ask-period': 100,
   'ping-period': 250,
@@ -31,6 +35,8 @@ export interface RedisSentinelOptions {
   downAfterMs?: number
   /** How long one attempt may take; twice this passes before the next. Default: 2000. */
   failoverTimeoutMs?: number
+  /** How often a Sentinel tells others of itself and of the primary. Default: 200. */
+  publishPeriodMs?: number
   /** Lines of redis.conf for the primary and the replicas. Default: none. */
   config?: Record<string, string>
   /**
@@ -57,6 +63,7 @@ export class RedisSentinelSet implements AsyncDisposable {
     sentinels = 3,
     downAfterMs = 500,
     failoverTimeoutMs = 2000,
+    publishPeriodMs = periodsMs['publish-period'],
     config = {},
     places = [],
   }: RedisSentinelOptions = {}): Promise<RedisSentinelSet> {
@@ -75,7 +82,7 @@ export class RedisSentinelSet implements AsyncDisposable {
         'sentinel failover-timeout': `${set.name} ${failoverTimeoutMs}`,
       }
       sentinelServers.push(...(await startMany(sentinels, { args: ['--sentinel'], config: watch }, places)))
-      await set.#hasten()
+      await set.#hasten({ ...periodsMs, 'publish-period': publishPeriodMs })
       await set.settled()
       return set
     } catch (failure) {
@@ -146,22 +153,33 @@ export class RedisSentinelSet implements AsyncDisposable {
     })
   }
 
-  async #hasten(): Promise<void> {
+  async #hasten(periods: typeof periodsMs): Promise<void> {
     for (const sentinel of this.sentinelServers) {
-      const periods = Object.entries(periodsMs).flat()
-      await sentinel.command('SENTINEL', 'DEBUG', ...periods).catch(() => undefined)
+      const settings = Object.entries(periods).flat()
+      await sentinel.command('SENTINEL', 'DEBUG', ...settings).catch(() => undefined)
     }
   }
 
-  /** Resolves once all replicas follow the primary, by the account of every Sentinel, and it could fail over. */
-  async settled(): Promise<void> {
-    await Promise.all(
-      this.sentinelServers.map((sentinel) =>
-        until(() => this.#isReady(sentinel), {
-          what: `the Sentinel on port ${sentinel.port} to know the replicas and the other Sentinels`,
-          timeoutMs: formTimeoutMs,
-        }),
-      ),
+  /**
+   * Resolves with the primary once all replicas follow it, by the account of every Sentinel in the same moment, and it
+   * could fail over. One by one they will not do: one that was cut off has the former primary, and finds all well, until
+   * another tells it.
+   */
+  async settled(): Promise<RedisServer> {
+    return until(
+      async () => {
+        const named = await Promise.all(
+          this.sentinelServers.map(async (sentinel) => {
+            return (await this.#isReady(sentinel)) ? this.#primaryOf(sentinel) : undefined
+          }),
+        )
+        const [primary] = named
+        return named.every((other) => other === primary) && primary
+      },
+      {
+        what: 'the Sentinels to know the same primary, its replicas and each other',
+        timeoutMs: formTimeoutMs,
+      },
     )
   }
 

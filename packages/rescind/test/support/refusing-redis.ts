@@ -11,11 +11,17 @@ const HANDSHAKE: Readonly<Record<string, string>> = {
   HELLO: "-ERR unknown command 'HELLO'\r\n",
 }
 
+const LOADING = bulk('# Persistence\r\nloading:1\r\nloading_eta_seconds:0.1\r\n')
+
 export class RefusingRedis {
   readonly #server: Server
   readonly #sockets = new Set<Socket>()
   /** What commands are answered with; `undefined` for silence. */
   reply: string | undefined
+  /** It says so at each log-in, and no client takes it for ready. */
+  isLoading = false
+  /** The names of all commands that it got. */
+  readonly commands: string[] = []
 
   private constructor(server: Server) {
     this.#server = server
@@ -47,8 +53,9 @@ export class RefusingRedis {
       text += chunk.toString('latin1')
       for (let command = takeCommand(text); command !== undefined; command = takeCommand(text)) {
         text = text.slice(command.length)
-        const reply = HANDSHAKE[command.name] ?? (this.reply === undefined ? '' : `-${this.reply}\r\n`)
-        socket.write(reply)
+        this.commands.push(command.name)
+        const known = command.name === 'INFO' && this.isLoading ? LOADING : HANDSHAKE[command.name]
+        socket.write(known ?? (this.reply === undefined ? '' : `-${this.reply}\r\n`))
       }
     })
   }

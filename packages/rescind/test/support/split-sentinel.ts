@@ -18,6 +18,8 @@ import { type RedisSentinelOptions, RedisSentinelSet } from './redis-sentinel.js
 import type { RedisServer } from './redis-server.js'
 
 const HOSTS = 3
+/** Four of them, two seconds, are enough for a Sentinel that was cut off to connect again and be told, on any machine. */
+export const PUBLISH_PERIOD_MS = 500
 
 export type SplitSentinelOptions = Pick<RedisSentinelOptions, 'downAfterMs' | 'failoverTimeoutMs'> & {
   /** `min-replicas-to-write` of every server: with fewer good replicas it takes no writes. Default 0: it does. */
@@ -44,6 +46,7 @@ export class SplitSentinelSet implements AsyncDisposable {
     try {
       const set = await RedisSentinelSet.start({
         ...options,
+        publishPeriodMs: PUBLISH_PERIOD_MS,
         replicas: HOSTS - 1,
         sentinels: HOSTS,
         places: net.members.map((place) => ({ place, host: place.address })),
@@ -97,8 +100,7 @@ export class SplitSentinelSet implements AsyncDisposable {
 
   /** After `heal()`: resolves once all follow the one primary, so that there can be another split. */
   async settled(): Promise<void> {
-    await this.set.settled()
-    this.#primaryIndex = this.set.servers.indexOf(await this.set.primary())
+    this.#primaryIndex = this.set.servers.indexOf(await this.set.settled())
   }
 
   async stop(): Promise<void> {

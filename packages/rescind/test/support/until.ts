@@ -18,7 +18,8 @@ export type Truthy<T> = Exclude<T, false | 0 | 0n | '' | null | undefined>
 
 /**
  * Resolves with the first truthy value of `condition`. A condition that throws counts as not yet true, and
- * the last thing it threw is the `cause` of the failure; one that hangs is given up at `timeoutMs` too.
+ * the last thing it threw is the `cause` of the failure; one that hangs is given up at `timeoutMs` too. An assertion
+ * that fails within it ends the wait: what must never be is no matter of time.
  *
  * @example await until(() => seen.length === 3, { what: 'three revocations' })
  */
@@ -30,6 +31,7 @@ export async function until<T>(
   let lastFailure: unknown
   for (;;) {
     const attempt = (async () => condition())().catch((failure: unknown) => {
+      if (failure instanceof Error && failure.name === 'AssertionError') throw failure
       lastFailure = failure
     })
     const value = await settledWithin(attempt, deadlineMs - nowMs())

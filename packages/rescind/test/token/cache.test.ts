@@ -144,7 +144,8 @@ describe('a token cache', () => {
 
   it('compares few texts however many agree in length, end and every sample, and keeps others', () => {
     const cache = new TokenCache<object>()
-    cache.set(tokenOf(1), {}, LATER)
+    const others = [tokenOf(1), tokenOf(2), tokenOf(3)]
+    for (const token of others) cache.set(token, {}, LATER)
     // The spellings of `Bearer` differ where no sample is taken.
     const spellings = Array.from({ length: 64 }, (_, bits) =>
       [...'bearer'].map((c, i) => ((bits >> i) & 1 ? c.toUpperCase() : c)).join(''),
@@ -154,8 +155,10 @@ describe('a token cache', () => {
       expect(cache.get(`${spelling} ${'t'.repeat(300)}`, NOW)).toEqual({ spelling })
     }
     // Only what stands in the one bucket is compared: no more than it may hold are left.
-    expect(cache.size - 1).toBe(BUCKET_ENTRIES_MAX)
-    expect(cache.get(tokenOf(1), NOW)).toBeDefined()
+    const kept = others.filter((token) => cache.get(token, NOW) !== undefined).length
+    expect(cache.size - kept).toBe(BUCKET_ENTRIES_MAX)
+    // One in sixteen thousand times the secret puts another into that bucket.
+    expect(kept).toBeGreaterThanOrEqual(others.length - 1)
   })
 
   it('spreads tokens that agree in their ends or in their beginnings', () => {

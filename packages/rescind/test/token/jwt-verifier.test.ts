@@ -181,7 +181,7 @@ describe('JwtVerifier refuses to be made', () => {
       new JwtVerifier(wrong)
       expect.unreachable()
     } catch (error) {
-      expect((error as RescindError).problems.length).toBe(10)
+      expect((error as RescindError).problems.length).toBe(11)
       expect((error as RescindError).message).not.toContain('canary')
     }
   })
@@ -191,8 +191,39 @@ describe('JwtVerifier refuses to be made', () => {
     [{ algorithms: ['ES256'], secret: 'x'.repeat(64) }, /a secret goes with/],
     [{ algorithms: ['HS256', 'RS256'], jwks: { keys: [] } }, /a secret goes with/],
     [{ algorithms: ['RS256'], jwksUrl: 'http://keys.example/' }, /https/],
+    [{ algorithms: ['ES256'], jwks: {} as never }, /jwks must be/],
+    [{ algorithms: ['ES256'], jwks: [] as never }, /jwks must be/],
   ])('%j', (options, problem) => {
     expect(() => new JwtVerifier({ issuer: 'i', audience: 'a', ...options })).toThrow(problem)
+  })
+})
+
+describe('a public key that cannot verify anything is refused before the first token', () => {
+  const ec = generateKeyPairSync('ec', { namedCurve: 'P-256' })
+  const spki = ec.publicKey.export({ type: 'spki', format: 'pem' }) as string
+  const make = (publicKey: unknown, algorithms = ['ES256']) =>
+    new JwtVerifier({ issuer: 'i', audience: 'a', algorithms, publicKey: publicKey as string })
+
+  it.each<[string, () => unknown]>([
+    ['a PEM whose line breaks were lost', () => spki.replaceAll('\n', '\\n')],
+    ['half a PEM', () => spki.slice(0, 80)],
+    ['a certificate', () => spki.replaceAll('PUBLIC KEY', 'CERTIFICATE')],
+    ['a private key as PEM', () => ec.privateKey.export({ type: 'pkcs8', format: 'pem' })],
+    ['a private key', () => ec.privateKey],
+    ['a private key as JWK', () => ec.privateKey.export({ format: 'jwk' })],
+    ['a JWK of a secret', () => ({ kty: 'oct', k: 'AAAA' })],
+    ['a JWK without its point', () => ({ kty: 'EC', crv: 'P-256' })],
+    ['a PEM as bytes', () => Buffer.from(spki)],
+    ['null', () => null],
+  ])('%s', (_, key) => {
+    expect(() => make(key())).toThrow(/publicKey cannot be read/)
+  })
+
+  it('one of another type or curve than every algorithm', () => {
+    expect(() => make(spki, ['RS256', 'EdDSA'])).toThrow(/publicKey \(ec\) is for none/)
+    expect(() => make(ec.publicKey, ['ES384'])).toThrow(/is for none/)
+    expect(() => make(ec.publicKey.export({ format: 'jwk' }), ['RS256'])).toThrow(/is for none/)
+    expect(() => make(spki, ['RS256', 'ES256'])).not.toThrow()
   })
 })
 

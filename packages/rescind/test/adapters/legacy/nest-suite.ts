@@ -223,7 +223,8 @@ function behaviour(platform: Platform): void {
   it('is made by a factory, with what it asks for', async () => {
     @Module({ providers: [{ provide: 'SETTINGS', useValue: { gate: 'made' } }], exports: ['SETTINGS'] })
     class Settings {}
-    const useFactory = vi.fn(async (_settings: { gate: string }) => ({ gate }))
+    const made = makeGate(issuer)
+    const useFactory = vi.fn(async (_settings: { gate: string }) => ({ gate: made }))
     const get = await serve(
       [Api],
       [RescindModule.forRootAsync({ imports: [Settings], inject: ['SETTINGS'], useFactory })],
@@ -231,6 +232,18 @@ function behaviour(platform: Platform): void {
     expect(useFactory.mock.calls).toEqual([[{ gate: 'made' }]])
     expect(await statuses(get, ['/open', '/protected'])).toEqual([200, 401])
     expect(await statuses(get, ['/open', '/protected'], {})).toEqual([200, 200])
+  })
+
+  it('ends with the application where a factory made it, and outlives it where it was given', async () => {
+    const made = makeGate(issuer)
+    const useFactory = async () => ({ gate: made })
+    await (await start(platform, [Api], [RescindModule.forRootAsync({ useFactory })])).close()
+    expect(await made.manager.checkStore({ sub: 'alice' })).toMatchObject({
+      status: 'unknown',
+      cause: { code: 'ERR_CLOSED' },
+    })
+    await (await start(platform, [Api], [RescindModule.forRoot({ gate })])).close()
+    expect(await gate.manager.checkStore({ sub: 'alice' })).toEqual({ status: 'clear' })
   })
 
   it('does not start where a route is marked and the module is missing', async () => {

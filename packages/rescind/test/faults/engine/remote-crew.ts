@@ -1,126 +1,81 @@
-/**
- * A crew in a process of its own, on this machine: the same calls, by messages. `launch` starts the process, which may
- * be in a network namespace; it needs Node's channel for messages (`stdio: ['ignore', 'inherit', 'inherit', 'ipc']`).
- */
-import { type ChildProcess, fork } from 'node:child_process'
-import { fileURLToPath } from 'node:url'
-import { whenThisProcessEnds } from '../../support/leash.js'
+/** A crew in a process of its own, on this machine or in a network namespace: the same calls, by messages. */
+import { Agent, type Place } from '../../support/agent.js'
 import type { Clients, CrewCounts, CrewPlan, Survey } from './crew.js'
+import type { CrewAnswers } from './crew-process.js'
 import type { HistoryEvent } from './history.js'
 
-/** Starts Node with `node --import tsx MODULE`, somewhere. */
-export type Launch = (module: string) => ChildProcess
-
 export interface RemoteCrewOptions extends CrewPlan {
-  /** Default: a process beside this one. */
-  readonly launch?: Launch
+  /** Default: where this process is. */
+  readonly place?: Place
 }
 
-interface Answer {
-  readonly id: number
-  readonly result?: unknown
-  readonly error?: string
-}
-
-const MODULE = fileURLToPath(new URL('./crew-process.ts', import.meta.url))
+const MODULE = new URL('./crew-process.ts', import.meta.url)
 /** Above whatever a crew waits for by itself. */
-const ANSWER_TIMEOUT_MS = 40_000
+const CALL_TIMEOUT_MS = 40_000
 
 export class RemoteCrew implements Clients {
-  readonly #child: ChildProcess
+  readonly #place: Place | undefined
   readonly #plan: CrewPlan
-  readonly #waiting = new Map<number, (answer: Answer) => void>()
-  #calls = 0
+  #agent: Agent<CrewAnswers> | undefined
 
-  constructor({ launch = besideThis, ...plan }: RemoteCrewOptions) {
+  constructor({ place, ...plan }: RemoteCrewOptions) {
+    this.#place = place
     this.#plan = plan
-    this.#child = launch(MODULE)
-    const callOff = whenThisProcessEnds(() => this.#child.kill('SIGKILL'))
-    this.#child.on('message', (answer: Answer) => {
-      this.#waiting.get(answer.id)?.(answer)
-      this.#waiting.delete(answer.id)
-    })
-    this.#child.once('exit', () => {
-      callOff()
-      for (const [id, settle] of this.#waiting) settle({ id, error: 'the process of a crew has ended' })
-      this.#waiting.clear()
-    })
-  }
-
-  /** To be harmed like any other process. */
-  get process(): ChildProcess {
-    return this.#child
   }
 
   async begin(): Promise<void> {
-    await this.#call('plan', this.#plan)
-    await this.#call('begin')
+    const options = { place: this.#place, callTimeoutMs: CALL_TIMEOUT_MS }
+    this.#agent = await Agent.start<CrewAnswers>(MODULE, options)
+    await this.#agent.call('begin', this.#plan)
   }
 
-  async run(): Promise<void> {
-    await this.#call('run')
+  run(): Promise<void> {
+    return this.#begun.call('run')
   }
 
-  async pauseWrites(): Promise<void> {
-    await this.#call('pauseWrites')
+  pauseWrites(): Promise<void> {
+    return this.#begun.call('pauseWrites')
   }
 
-  async resumeWrites(): Promise<void> {
-    await this.#call('resumeWrites')
+  resumeWrites(): Promise<void> {
+    return this.#begun.call('resumeWrites')
   }
 
   counts(): Promise<CrewCounts> {
-    return this.#call('counts')
+    return this.#begun.call('counts')
   }
 
   away(): Promise<readonly string[]> {
-    return this.#call('away')
+    return this.#begun.call('away')
   }
 
   touched(): Promise<readonly number[]> {
-    return this.#call('touched')
+    return this.#begun.call('touched')
   }
 
   survey(subjects: readonly number[]): Promise<readonly Survey[]> {
-    return this.#call('survey', subjects)
+    return this.#begun.call('survey', subjects)
   }
 
-  async rest(): Promise<void> {
-    await this.#call('rest')
+  rest(): Promise<void> {
+    return this.#begun.call('rest')
   }
 
-  async roll(subjects: readonly number[]): Promise<void> {
-    await this.#call('roll', subjects)
+  roll(subjects: readonly number[]): Promise<void> {
+    return this.#begun.call('roll', subjects)
   }
 
   history(): Promise<readonly HistoryEvent[]> {
-    return this.#call('history')
+    return this.#begun.call('history')
   }
 
   async close(): Promise<void> {
-    if (this.#child.exitCode !== null || this.#child.signalCode !== null) return
-    await this.#call('close').catch(() => undefined)
-    this.#child.kill('SIGKILL')
+    await this.#agent?.call('close').catch(() => undefined)
+    await this.#agent?.stop()
   }
 
-  #call<T>(method: 'plan' | keyof Clients, ...parameters: readonly unknown[]): Promise<T> {
-    const id = ++this.#calls
-    return new Promise<T>((resolve, reject) => {
-      const timer = setTimeout(() => settle({ id, error: 'no answer in time' }), ANSWER_TIMEOUT_MS)
-      const settle = ({ result, error }: Answer) => {
-        clearTimeout(timer)
-        this.#waiting.delete(id)
-        if (error === undefined) resolve(result as T)
-        else reject(new Error(`a crew in another process could not do ${method}: ${error}`))
-      }
-      this.#waiting.set(id, settle)
-      this.#child.send({ id, method, parameters }, (failure) => {
-        if (failure !== null) settle({ id, error: failure.message })
-      })
-    })
+  get #begun(): Agent<CrewAnswers> {
+    if (this.#agent === undefined) throw new Error('a crew in another process was not begun')
+    return this.#agent
   }
-}
-
-function besideThis(module: string): ChildProcess {
-  return fork(module, [], { execArgv: ['--import', 'tsx'] })
 }

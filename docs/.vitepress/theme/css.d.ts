@@ -1,0 +1,2 @@
+/** Vite, which bundles the theme, takes styles by import. */
+declare module '*.css'
