@@ -165,7 +165,7 @@ async function hasTests(clone: string): Promise<string> {
   const { scripts } = JSON.parse(await readFile(join(clone, 'package.json'), 'utf8')) as {
     scripts: Record<string, string>
   }
-  if (!scripts.test?.includes('vitest run')) throw new Error('npm test does not run the tests')
+  if (!scripts.test?.endsWith('tsx scripts/test.ts')) throw new Error('npm test does not run the tests')
   return 'not walked: CI runs the tests'
 }
 

@@ -20,6 +20,8 @@ const LATE_MAX_MS = 50
 const ANSWERS = 150
 /** Of some four seconds. */
 const MANY_ANSWERS = times(2400, 1000)
+/** Above what a busy machine needs until it keeps up with single bytes. */
+const PIECES_TIMEOUT_MS = 15_000
 /** Less than any answer of Redis. */
 const PART_OF_AN_ANSWER_BYTES = 3
 
@@ -98,10 +100,16 @@ const FAULTS: readonly Fault[] = [
     // A byte takes a turn of this process, whatever else it does.
     crew: { checksPerSecond: 30, writesPerSecond: 30 },
     hold: async ({ servers: { proxy }, ours, answers }) => {
-      const { unknown } = await ours.counts()
-      await answers(ANSWERS)
-      const asked = (await ours.counts()).unknown - unknown
-      expect(asked, 'unknown, although every byte came').toBeLessThan(ANSWERS / 10)
+      // A busy machine is slow with so many pieces for a while: then an answer is late, as it would be on a slow network.
+      const areAnswered = async () => {
+        const { unknown } = await ours.counts()
+        await answers(ANSWERS)
+        return (await ours.counts()).unknown - unknown < ANSWERS / 10
+      }
+      await until(areAnswered, {
+        what: 'most checks to be answered, since every byte comes',
+        timeoutMs: PIECES_TIMEOUT_MS,
+      })
       const areFresh = async () => (await ours.counts()).stale.length === 0
       await until(areFresh, { what: 'all to be fresh, since every byte comes' })
       proxy.toClient = { kind: 'truncate', bytes: PART_OF_AN_ANSWER_BYTES }

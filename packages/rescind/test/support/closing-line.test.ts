@@ -1,6 +1,6 @@
 /** The last line of a run tells the truth about it, and its exit code says the same. */
 import { execFile } from 'node:child_process'
-import { mkdtemp, rm, writeFile } from 'node:fs/promises'
+import { mkdtemp, readFile, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { fileURLToPath, pathToFileURL } from 'node:url'
@@ -18,15 +18,18 @@ async function run(tests: string, { isCI = false, args = [] as string[] } = {}) 
   await writeFile(
     join(folder, 'vitest.config.mjs'),
     `const { ClosingLine } = await import(${JSON.stringify(pathToFileURL(REPORTER).href)})
-     export default { test: { globals: true, reporters: [new ClosingLine(${isCI})], include: ['*.mjs'], exclude: ['*.config.mjs'] } }`,
+     export default { test: { globals: true, reporters: [new ClosingLine({ isCI: ${isCI} })], include: ['*.mjs'], exclude: ['*.config.mjs'] } }`,
   )
   await writeFile(join(folder, 'some.mjs'), tests)
-  return new Promise<{ code: unknown; lines: string[] }>((resolve) => {
-    const line = ['--import', 'tsx', VITEST, 'run', '--root', folder, ...args]
-    execFile(process.execPath, line, { timeout: TIMEOUT_MS }, (failure, stdout, stderr) => {
+  const tallyPath = join(folder, 'tally.json')
+  const line = ['--import', 'tsx', VITEST, 'run', '--root', folder, ...args]
+  const options = { timeout: TIMEOUT_MS, env: { ...process.env, RESCIND_TEST_TALLY: tallyPath } }
+  const ended = await new Promise<{ code: unknown; lines: string[] }>((resolve) => {
+    execFile(process.execPath, line, options, (failure, stdout, stderr) => {
       resolve({ code: failure?.code ?? 0, lines: `${stdout}${stderr}`.trim().split('\n') })
     })
   })
+  return { ...ended, tally: JSON.parse(await readFile(tallyPath, 'utf8')) as unknown }
 }
 
 it('counts what passed, and says what was skipped and what only passed when tried again', async () => {
@@ -37,7 +40,7 @@ it('counts what passed, and says what was skipped and what only passed when trie
     it('tells it in its name [NOT RUN: no other thing]', { skip: true }, () => undefined)
     let tries = 0
     it('is moody', { retry: 2 }, () => expect(++tries).toBe(2))`
-  expect(await run(tests, { isCI: true })).toEqual({
+  expect(await run(tests, { isCI: true })).toMatchObject({
     code: 0,
     lines: [
       'Skipped: is for later: to do',
@@ -68,10 +71,27 @@ it('takes a test that is skipped without a word for a failure on CI, unless test
     it.skip('is left out', () => undefined)
     it('passes', () => undefined)`
   const lines = ['Skipped: is left out: nobody says why', '1 passed, 0 failed, 1 skipped']
-  expect(await run(tests)).toEqual({ code: 0, lines })
-  expect(await run(tests, { isCI: true })).toEqual({
+  expect(await run(tests)).toMatchObject({ code: 0, lines })
+  expect(await run(tests, { isCI: true })).toMatchObject({
     code: 1,
     lines: [lines[0], '1 passed, 1 failed, 1 skipped'],
   })
-  expect(await run(tests, { isCI: true, args: ['-t', 'passes'] })).toEqual({ code: 0, lines: [lines[1]] })
+  expect(await run(tests, { isCI: true, args: ['-t', 'passes'] })).toMatchObject({
+    code: 0,
+    lines: [lines[1]],
+  })
+})
+
+it('tells file by file what happened, so that a second run can stand in its place', async () => {
+  const { tally } = await run(`it('passes', () => undefined); it('fails', () => expect(1).toBe(2))`)
+  expect(tally).toEqual({
+    files: [{ path: 'some.mjs', passed: 1, failed: 1, skipped: 0, remarks: [] }],
+    unplaced: 0,
+  })
+})
+
+it('places what is thrown beside all tests at its file', async () => {
+  const { tally, code } = await run(`it('passes', () => { Promise.reject(new Error('beside')) })`)
+  expect(code).toBe(1)
+  expect(tally).toMatchObject({ files: [{ path: 'some.mjs', passed: 1, failed: 1 }], unplaced: 0 })
 })

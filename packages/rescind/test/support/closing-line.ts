@@ -4,44 +4,76 @@
  *
  * On CI a test that is skipped without a reason counts as failed: nobody would notice that a proof is gone.
  */
+import { writeFileSync } from 'node:fs'
+import { relative } from 'node:path'
 import type { Reporter, TestCase, TestModule, TestSuite, Vitest } from 'vitest/node'
+import { closingText, failuresIn, type FileTally } from './tally.js'
 
 /** How the name of a test says why it is not run: see `namedBy` of `net-namespaces.ts`. */
 const REASON_IN_NAME = /\[NOT RUN: (.*?)\]/
 
+export interface ClosingLineOptions {
+  readonly isCI?: boolean
+  /** The file to write the `Tally` to, as JSON. Default: it is not written. */
+  readonly tallyPath?: string | undefined
+}
+
 export class ClosingLine implements Reporter {
   #vitest: Vitest | undefined
+  readonly #isCI: boolean
+  readonly #tallyPath: string | undefined
 
-  constructor(private readonly isCI = process.env['CI'] === 'true') {}
+  constructor({
+    isCI = process.env['CI'] === 'true',
+    tallyPath = process.env['RESCIND_TEST_TALLY'],
+  }: ClosingLineOptions = {}) {
+    this.#isCI = isCI
+    this.#tallyPath = tallyPath
+  }
 
   onInit(vitest: Vitest): void {
     this.#vitest = vitest
   }
 
   onTestRunEnd(modules: readonly TestModule[], errors: readonly unknown[]): void {
-    const count = { passed: 0, failed: errors.length, skipped: 0, pending: 0 }
-    const lines: string[] = []
+    const root = this.#vitest?.config.root ?? process.cwd()
+    const paths = errors.map((error) => (error as { VITEST_TEST_PATH?: string }).VITEST_TEST_PATH)
+    const files = modules.map((module) => {
+      const thrownBeside = paths.filter((path) => path === module.moduleId).length
+      return this.#tallyOf(module, relative(root, module.moduleId), thrownBeside)
+    })
+    const unplaced = paths.filter((path) => !modules.some(({ moduleId }) => moduleId === path)).length
+    const tally = { files, unplaced }
+    if (failuresIn(tally) > 0) process.exitCode = 1
+    if (this.#tallyPath !== undefined) writeFileSync(this.#tallyPath, JSON.stringify(tally))
+    console.log(closingText(tally))
+  }
+
+  #tallyOf(module: TestModule, path: string, thrownBeside: number): FileTally {
+    const count = { passed: 0, failed: thrownBeside, skipped: 0, pending: 0 }
+    const remarks: string[] = []
     // With a filter most are skipped, and it is known why.
     const isFiltered = this.#vitest?.config.testNamePattern !== undefined
-    for (const module of modules) {
-      // A hook that fails skips the tests of its suite, and is told of nowhere else.
-      const broken = [module, ...module.children.allSuites()].filter((suite) => suite.errors().length > 0)
-      count.failed += broken.length
-      for (const test of module.children.allTests()) {
-        const { state } = test.result()
-        count[state] += 1
-        if (test.diagnostic()?.flaky === true) lines.push(`Passed only when tried again: ${test.fullName}`)
-        if (state !== 'skipped' || isFiltered || broken.some((suite) => isWithin(test, suite))) continue
-        const reason = reasonOf(test)
-        const isInName = REASON_IN_NAME.test(test.fullName)
-        lines.push(`Skipped: ${test.fullName}${isInName ? '' : `: ${reason ?? 'nobody says why'}`}`)
-        if (reason === undefined && this.isCI) count.failed += 1
-      }
+    // A hook that fails skips the tests of its suite, and is told of nowhere else.
+    const broken = [module, ...module.children.allSuites()].filter((suite) => suite.errors().length > 0)
+    count.failed += broken.length
+    for (const test of module.children.allTests()) {
+      const { state } = test.result()
+      count[state] += 1
+      if (test.diagnostic()?.flaky === true) remarks.push(`Passed only when tried again: ${test.fullName}`)
+      if (state !== 'skipped' || isFiltered || broken.some((suite) => isWithin(test, suite))) continue
+      const reason = reasonOf(test)
+      const isInName = REASON_IN_NAME.test(test.fullName)
+      remarks.push(`Skipped: ${test.fullName}${isInName ? '' : `: ${reason ?? 'nobody says why'}`}`)
+      if (reason === undefined && this.#isCI) count.failed += 1
     }
-    if (count.failed > 0) process.exitCode = 1
-    const skipped = count.skipped + count.pending
-    const total = `${count.passed} passed, ${count.failed} failed${skipped === 0 ? '' : `, ${skipped} skipped`}`
-    console.log([...lines, total].join('\n'))
+    return {
+      path,
+      passed: count.passed,
+      failed: count.failed,
+      skipped: count.skipped + count.pending,
+      remarks,
+    }
   }
 }
 

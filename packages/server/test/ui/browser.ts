@@ -22,16 +22,20 @@ const ARGS = ['--no-sandbox', '--disable-dev-shm-usage', '--disable-gpu', '--for
 
 /** Rejects with one line that says what to install. */
 export async function openBrowser(): Promise<Browser> {
+  return chromium.launch({ ...(await browserProgram()), args: ARGS })
+}
+
+/** The program to start, fetched where there is none. Rejects with one line that says what to install. */
+export async function browserProgram(): Promise<{ executablePath: string; env?: Record<string, string> }> {
   const known = [process.env[VARIABLE] ?? '', ...KNOWN].find((path) => path !== '' && existsSync(path))
-  if (known !== undefined) return chromium.launch({ executablePath: known, args: ARGS })
+  if (known !== undefined) return { executablePath: known }
   try {
     const { root, env } = await debianPackage(HEADLESS)
     const fonts = await fontConfig(root)
-    return await chromium.launch({
+    return {
       executablePath: join(root, 'usr/lib/chromium/chromium-headless-shell'),
-      args: ARGS,
-      env: { ...env, ...(fonts === undefined ? {} : { FONTCONFIG_FILE: fonts }) },
-    })
+      env: { ...(env as Record<string, string>), ...(fonts === undefined ? {} : { FONTCONFIG_FILE: fonts }) },
+    }
   } catch (cause) {
     throw new Error(
       `The dashboard is tested in a browser: install Chromium (Debian: apt-get install chromium), or name one in ${VARIABLE}`,
