@@ -8,6 +8,7 @@ import { OPERATION_RESTORE, OPERATION_REVOKE, RECORD_BYTES, writeRecord } from '
 import { missingFrom } from '../core/revocation.js'
 import type { Shape } from '../core/target.js'
 import { isPassing } from '../errors.js'
+import { CLOCK_OFF_MAX_SECONDS } from '../stores/given-records.js'
 import type { Store } from '../stores/store.js'
 import type { Surroundings } from '../surroundings.js'
 import type { Table, TableState } from './table.js'
@@ -56,6 +57,7 @@ export async function reseed(options: ReseedOptions): Promise<number> {
   let given = 0
   let compared = 0
   let end = 0
+  let isWhole = options.isWhole
   // Until when the shapes are in use: as long as what was given, though no more comes. The order is by hash, so that the
   // latest end is met soon.
   let told = 0
@@ -63,7 +65,11 @@ export async function reseed(options: ReseedOptions): Promise<number> {
     for (const entry of held.state.entries) end = Math.max(end, entry.end)
     // A log that tells of nothing but restores has shapes, too: without them nobody would believe it.
     if (held.keptUntil > now()) end = Math.max(end, held.keptUntil)
-    if (linesMissing(held, log, now()).length > 0) batch.push(held)
+    if (linesMissing(held, log, now()).length > 0) {
+      batch.push(held)
+      // Stores leave these out, each piece for itself: what is given is not all.
+      if (held.state.entries.some(({ at }) => at > now() + CLOCK_OFF_MAX_SECONDS)) isWhole = false
+    }
     if (batch.length >= BATCH_STATES) {
       given += await give(end > told ? options : { ...options, shapes: [] }, batch, {
         end,
@@ -74,7 +80,7 @@ export async function reseed(options: ReseedOptions): Promise<number> {
       batch = []
     } else if (++compared % STATES_PER_TURN === 0) await surroundings.turn(signal)
   }
-  return given + (await give(options, batch, { end, isLast: options.isWhole, turn }))
+  return given + (await give(options, batch, { end, isLast: isWhole, turn }))
 }
 
 /** While a node gives, the store refuses all others: what they gave need not be looked for. */
