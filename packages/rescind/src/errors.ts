@@ -37,12 +37,47 @@ export const ERROR_CODES = {
 
 export type ErrorCode = keyof typeof ERROR_CODES
 
+const PASSING: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
+  'ERR_STORE_UNAVAILABLE',
+  'ERR_STORE_TIMEOUT',
+  'ERR_STORE_OVERLOADED',
+  'ERR_STORE_REFUSED',
+])
+
+/** Nothing is wrong with the request: whoever sends it again later may succeed. */
+const WORTH_REPEATING: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
+  ...PASSING,
+  'ERR_STORE_FULL',
+  'ERR_STORE_EVICTS',
+  'ERR_KEYS_UNAVAILABLE',
+  'ERR_VERIFY_UNAVAILABLE',
+  'ERR_REPLICA_STALE',
+  'ERR_ACK_NOT_REACHED',
+  'ERR_CLOSED',
+])
+
+/** Koa writes to them; loggers and comparisons need not see them. */
+const AS_HTTP_ERROR: PropertyDescriptorMap = {
+  statusCode: { value: 503, writable: true, configurable: true },
+  status: { value: 503, writable: true, configurable: true },
+  expose: { value: false, writable: true, configurable: true },
+}
+
 /** A failure. `code` is stable and documented in `docs/errors.md`; `cause` is kept where there is one. */
 export class RescindError extends Error {
   override readonly name = 'RescindError'
   readonly code: ErrorCode
   /** Every problem found, where one error reports several (`ERR_CONFIG_INVALID`). */
   readonly problems: readonly string[]
+  /**
+   * 503 where the same request may succeed later (RFC 9110, section 15.6.4), else missing. With the two fields below it is
+   * what the package `http-errors` has taught frameworks: Express, Fastify, Koa and NestJS answer a route that throws
+   * with it, so that a log-out that was not stored is never taken for done.
+   */
+  declare readonly statusCode?: 503
+  declare readonly status?: 503
+  /** The message is for the log, and not for the client. */
+  declare readonly expose?: false
 
   constructor(
     code: ErrorCode,
@@ -52,6 +87,7 @@ export class RescindError extends Error {
     super(message, options.cause === undefined ? undefined : { cause: options.cause })
     this.code = code
     this.problems = options.problems ?? []
+    if (WORTH_REPEATING.has(code)) Object.defineProperties(this, AS_HTTP_ERROR)
   }
 
   /** The error as data for logs: code and message, never the cause's own fields. */
@@ -65,13 +101,6 @@ export class RescindError extends Error {
 export function hasCode(error: unknown, code: ErrorCode): error is RescindError {
   return error instanceof RescindError && error.code === code
 }
-
-const PASSING: ReadonlySet<ErrorCode> = new Set<ErrorCode>([
-  'ERR_STORE_UNAVAILABLE',
-  'ERR_STORE_TIMEOUT',
-  'ERR_STORE_OVERLOADED',
-  'ERR_STORE_REFUSED',
-])
 
 /** True for failures of a store that pass by themselves: whoever can wait tries again. */
 export function isPassing(error: unknown): error is RescindError {

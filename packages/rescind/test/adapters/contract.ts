@@ -31,6 +31,8 @@ export interface Traits {
   readonly joinsFields?: boolean
   /** The framework reads no forms. */
   readonly hasNoForms?: boolean
+  /** The framework answers a handler that throws with the status that the failure names. */
+  readonly answersFailures?: boolean
 }
 
 const REALM = 'contract'
@@ -264,6 +266,22 @@ export function adapterContract(name: string, start: Start, traits: Traits): voi
         )
         expect((await get('/protected', `Bearer ${other}`)).status).toBe(200)
       })
+    })
+
+    it.runIf(traits.answersFailures)('answers 503 to a log-out that could not be stored', async () => {
+      const failure = new RescindError('ERR_STORE_UNAVAILABLE', 'the store is away')
+      const revokeToken = vi.spyOn(gate.manager, 'revokeToken').mockRejectedValue(failure)
+      // What frameworks write of a failure is not looked at.
+      const written = vi.spyOn(console, 'error').mockReturnValue()
+      try {
+        const authorization = [`Bearer ${await issuer.sign()}`]
+        expect((await call('/logout', { method: 'POST', authorization })).status).toBe(503)
+        runsWanted += 1
+        expect(revokeToken).toHaveBeenCalledTimes(1)
+      } finally {
+        revokeToken.mockRestore()
+        written.mockRestore()
+      }
     })
 
     it('answers OPTIONS without running the handler', async () => {

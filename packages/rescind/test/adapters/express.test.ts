@@ -40,7 +40,7 @@ for (const [version, framework] of VERSIONS) {
       })
       return listen(createServer(app as RequestListener))
     },
-    { options: 200 },
+    { options: 200, answersFailures: true },
   )
 
   describe(`rescind/express on ${version}`, () => {

@@ -42,7 +42,7 @@ adapterContract(
     })
     return serve(app)
   },
-  { options: 404 },
+  { options: 404, answersFailures: true },
 )
 
 adapterContract(
@@ -63,7 +63,7 @@ adapterContract(
     })
     return serve(app)
   },
-  { options: 404 },
+  { options: 404, answersFailures: true },
 )
 
 async function serve(app: FastifyInstance): Promise<Served> {

@@ -51,6 +51,6 @@ for (const [version, Framework] of VERSIONS) {
       const handle = app.callback()
       return listen(createServer((req, res) => void handle(req, res)))
     },
-    { options: 404 },
+    { options: 404, answersFailures: true },
   )
 }

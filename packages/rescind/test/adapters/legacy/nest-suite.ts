@@ -120,7 +120,7 @@ export function nestSuite(version: number, from: URL): void {
         const app = await start(platform, [Api], [RescindModule.forRoot({ gate })], ran)
         return { url: await app.getUrl(), close: () => app.close() }
       },
-      { options: 404 },
+      { options: 404, answersFailures: true },
     )
     describe(`rescind/nest on Nest ${version} with ${platform}`, () => behaviour(platform))
   }
