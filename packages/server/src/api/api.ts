@@ -12,7 +12,7 @@ import { type ClientVariables, requireRole } from './client-guard.js'
 import { describeApi, describeEndpoint, type Description } from './document.js'
 import { type Endpoint, Refusal } from './endpoint.js'
 import { readJson } from './json.js'
-import { failureProblem, problem, PROBLEMS_MAX } from './problem.js'
+import { failureProblem, problem, PROBLEMS_MAX } from '../problem.js'
 import { type Answer, attempt, KEY } from './repetition.js'
 
 export type ApiContext = Context<{ Bindings: HttpBindings; Variables: ClientVariables }>

@@ -8,7 +8,7 @@ import { type Api, type ApiContext, BASE, queryOf } from './api.js'
 import { bulkLine, bulkResult, revokeLines } from './bulk.js'
 import { requireRole } from './client-guard.js'
 import { failuresOf, SECURITY } from './document.js'
-import { problem } from './problem.js'
+import { problem } from '../problem.js'
 import { z } from './schema.js'
 
 const PATH = '/revocations/bulk'

@@ -12,7 +12,7 @@ import { failureFields } from '../log.js'
 import type { Parts } from '../parts.js'
 import { readJson } from './json.js'
 import { namedBy, revokeNamed } from './named.js'
-import { failureStatus, problemCode, PROBLEMS_MAX } from './problem.js'
+import { failureStatus, problemCode, PROBLEMS_MAX } from '../problem.js'
 import { checked, reason, target, timesFields, timesProblems, token, z } from './schema.js'
 
 export const bulkLine = checked(

@@ -2,7 +2,7 @@
 import { RescindError, type VerifiedToken } from 'rescind'
 import type { Parts } from '../parts.js'
 import { type Endpoint, endpoint } from './endpoint.js'
-import { problemCode } from './problem.js'
+import { problemCode } from '../problem.js'
 import { checked, claims, revocation, token, z } from './schema.js'
 
 const body = checked(

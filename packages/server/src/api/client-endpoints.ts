@@ -2,7 +2,7 @@
 import { ClientDesk, type DeskRefusal } from '../clients/client-desk.js'
 import { CLIENT_ID, CLIENT_ID_RULE, ROLES } from '../config/schema.js'
 import type { Parts } from '../parts.js'
-import { recordClientChange } from './audit.js'
+import { recordClientChange } from '../audit.js'
 import { type Endpoint, endpoint, Refusal } from './endpoint.js'
 import { checked, seconds, text, time, z } from './schema.js'
 

@@ -10,7 +10,7 @@ import { sourceOf } from '../source.js'
 import type { Authentication, ClientAuthMethod } from '../clients/authenticate.js'
 import type { Session } from '../ui/session.js'
 import { endWithSession, whoIsSignedIn } from '../ui/session-guard.js'
-import { failureProblem, problem, rateProblem } from './problem.js'
+import { failureProblem, problem, rateProblem } from '../problem.js'
 
 export interface ClientVariables {
   client: Client

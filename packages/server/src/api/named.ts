@@ -10,7 +10,7 @@ import {
 } from 'rescind'
 import type { Client } from '../clients/client.js'
 import type { Parts } from '../parts.js'
-import { recordChange } from './audit.js'
+import { recordChange } from '../audit.js'
 
 export interface Named {
   readonly scope: Scope

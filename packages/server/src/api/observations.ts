@@ -1,7 +1,7 @@
 /** What goes on: `/nodes`, `/statistics`, `/audit`, `/status`. */
 import type { Parts } from '../parts.js'
 import { VERSION } from '../version.js'
-import { type AuditEntry, CLIENT_OPERATIONS, type ClientAuditEntry, type GiftAuditEntry } from './audit.js'
+import { type AuditEntry, CLIENT_OPERATIONS, type ClientAuditEntry, type GiftAuditEntry } from '../audit.js'
 import { type Endpoint, endpoint } from './endpoint.js'
 import { answeredTarget, cursor, pageFields, revocationId, scope, seconds, z } from './schema.js'
 import { MINUTES_MAX, type Statistics } from './statistics.js'

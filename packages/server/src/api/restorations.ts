@@ -1,6 +1,6 @@
 /** `/restorations`: what was revoked for exactly this target is void. */
 import type { Parts } from '../parts.js'
-import { recordChange } from './audit.js'
+import { recordChange } from '../audit.js'
 import { type Endpoint, endpoint } from './endpoint.js'
 import { namedBy } from './named.js'
 import { answeredTarget, checked, namedFields, namedProblems, reason, scope, z } from './schema.js'

@@ -4,9 +4,9 @@
  */
 import { type Context, Hono } from 'hono'
 import { type Entry, type Held, RescindError, remoteFrame, remoteWire, scopeOf, type Shape } from 'rescind'
-import { recordChange, recordGift } from '../api/audit.js'
+import { recordChange, recordGift } from '../audit.js'
 import { requireRole } from '../api/client-guard.js'
-import { failureProblem, rateProblem } from '../api/problem.js'
+import { failureProblem, rateProblem } from '../problem.js'
 import { readBytes } from '../body.js'
 import type { Client } from '../clients/client.js'
 import type { Parts } from '../parts.js'

@@ -9,7 +9,7 @@
 import type { IncomingMessage, ServerResponse } from 'node:http'
 import type { Denial, Verdict } from 'rescind'
 import { requestHead } from 'rescind/node'
-import { problemBody } from '../api/problem.js'
+import { problemBody } from '../problem.js'
 import type { Config } from '../config/schema.js'
 import { failureFields } from '../log.js'
 import { type RequestSpan, startRequestSpan } from '../observe/tracing.js'

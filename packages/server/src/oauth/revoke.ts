@@ -1,7 +1,7 @@
 /** The revocation endpoint, RFC 7009. Nothing of a token that was not verified is ever written. */
 import type { Context, Handler } from 'hono'
 import { hasCode, type Receipt } from 'rescind'
-import { recordChange } from '../api/audit.js'
+import { recordChange } from '../audit.js'
 import { type Client, hasRole } from '../clients/client.js'
 import type { Parts } from '../parts.js'
 import { unverifiedClaims } from '../unverified-claims.js'

@@ -1,6 +1,6 @@
 /** Who asks by a session of the dashboard, or the answer to give where that is nobody. */
 import type { Context } from 'hono'
-import { failureProblem, problem, rateProblem } from '../api/problem.js'
+import { failureProblem, problem, rateProblem } from '../problem.js'
 import type { Client } from '../clients/client.js'
 import type { Parts } from '../parts.js'
 import { isFromOurPage } from './same-origin.js'

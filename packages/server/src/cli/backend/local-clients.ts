@@ -1,5 +1,5 @@
 /** The clients in the records of a store that the command opens by itself, those of the configuration beside them. */
-import { appendEntry, type ClientAuditEntry } from '../../api/audit.js'
+import { appendEntry, type ClientAuditEntry } from '../../audit.js'
 import {
   ClientDesk,
   type ClientPatch,

@@ -19,7 +19,7 @@ import {
   TokenManager,
   type VerifiedToken,
 } from 'rescind'
-import { appendEntry, type AuditEntry } from '../../api/audit.js'
+import { appendEntry, type AuditEntry } from '../../audit.js'
 import { clockToleranceOf, librarySettings } from '../../config/library-settings.js'
 import { Issuers } from '../../issuers.js'
 import { openRecords } from '../../records/open.js'

@@ -3,10 +3,10 @@
  * holds no token, and never undoes or hides the change that it tells of: where it cannot be kept, the log says so.
  */
 import { type Digest, revocationId, type Target } from 'rescind'
-import type { Client } from '../clients/client.js'
-import { failureFields } from '../log.js'
-import type { Parts } from '../parts.js'
-import type { Records } from '../records/records.js'
+import type { Client } from './clients/client.js'
+import { failureFields } from './log.js'
+import type { Parts } from './parts.js'
+import type { Records } from './records/records.js'
 
 export interface AuditEntry {
   /** In seconds since 1970. */
