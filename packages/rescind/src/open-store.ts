@@ -5,7 +5,7 @@
  */
 import { type Environment, EnvironmentReader } from './config.js'
 import { RedisConnection } from './redis/connection.js'
-import { hasRedisVariables, placelessVariables } from './redis/settings.js'
+import { hasRedisVariables, placelessVariables } from './redis/plan.js'
 import { RedisStore } from './redis/store.js'
 import { LmdbStore } from './stores/lmdb.js'
 import { MemoryStore } from './stores/memory.js'

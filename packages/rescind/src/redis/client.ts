@@ -4,7 +4,7 @@
  */
 import { Cluster, Redis, type RedisOptions } from 'ioredis'
 import { CHANGE_KEYS, CHANGE_SCRIPT, MARK_SCRIPT, RESEED_SCRIPT, SHAPE_SCRIPT } from './script.js'
-import type { RedisPlan } from './settings.js'
+import type { RedisPlan } from './plan.js'
 
 /** What a socket is for. */
 export type RedisRole = 'checks' | 'writes' | 'waits' | 'log' | 'bell'

@@ -20,7 +20,7 @@ import {
   type RedisPlan,
   redisPlanFromEnv,
   redisPlanFromOptions,
-} from './settings.js'
+} from './plan.js'
 
 /** Something that happened to a connection. `failure` has no address, user or password in it. */
 export interface RedisEvent {

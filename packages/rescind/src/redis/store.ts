@@ -45,7 +45,7 @@ import type { RedisConnection } from './connection.js'
 import { membersOf } from './failure.js'
 import { newest, placesOf, type Row, rowsOf, Walk } from './history.js'
 import { KnownShapes } from './known-shapes.js'
-import { Losses } from './losses.js'
+import { LostParts } from './lost-parts.js'
 import { bellChannel } from './namespace.js'
 import { NodeList } from './nodes.js'
 import type { Stretch } from './partition.js'
@@ -83,7 +83,7 @@ export class RedisStore implements Store {
   readonly #connection: RedisConnection
   readonly #partitions: Partitions
   readonly #shapes: KnownShapes
-  readonly #losses: Losses
+  readonly #lostParts: LostParts
   readonly #writer: Writer
   readonly #nodes: NodeList
   readonly #bellChannel: string
@@ -112,7 +112,7 @@ export class RedisStore implements Store {
       () => surroundings.now() / 1000,
       () => this.#events.publish(OTHER_HISTORY),
     )
-    this.#losses = new Losses(this.#partitions, surroundings)
+    this.#lostParts = new LostParts(this.#partitions, surroundings)
     this.#nodes = new NodeList(this.#partitions.home.key('nodes'), surroundings)
     this.#bellChannel = bellChannel(namespace)
     this.#doorbell = options.doorbell ?? true
@@ -154,7 +154,7 @@ export class RedisStore implements Store {
 
   async reseed(records: Buffer, options: ReseedOptions): Promise<number | undefined> {
     // With the last all that is missing counts as given back: what was lost after the giver had read the log is told first.
-    if (options.isLast) await this.#read((client) => this.#losses.lookAtAll(client))
+    if (options.isLast) await this.#read((client) => this.#lostParts.lookAtAll(client))
     return this.#writer.reseed(records, options)
   }
 
@@ -202,12 +202,12 @@ export class RedisStore implements Store {
       const [[shapesText, ...stretches]] = await Promise.all([
         this.#readStretches(client, from, bytesMax),
         this.#standing.assertForLog(client),
-        this.#losses.look(client, from),
+        this.#lostParts.look(client, from),
       ])
       this.#shapes.learn(shapesText)
       const isDoubtful = this.#isDoubtful(from[0]?.epoch ?? '')
-      if (this.#shapes.takeLoss() || isDoubtful) this.#losses.note()
-      this.#losses.assertTold(reader, after === undefined)
+      if (this.#shapes.takeLoss() || isDoubtful) this.#lostParts.note()
+      this.#lostParts.assertTold(reader, after === undefined)
       const [only] = stretches
       const isOne = stretches.length === 1 && only !== undefined
       return {

@@ -1,6 +1,6 @@
 /** For tests that measure no deadline: a machine that is busy with other tests is no outage. */
 import { RedisConnection } from '../../src/redis/connection.js'
-import type { RedisConnectionOptions } from '../../src/redis/settings.js'
+import type { RedisConnectionOptions } from '../../src/redis/plan.js'
 
 export const PATIENCE_MS = 10_000
 

@@ -1,5 +1,5 @@
 /** A node of a run, ours or a naive one: made from a plan that can be sent to another process. */
-import type { RedisConnectionOptions } from '../../../src/redis/settings.js'
+import type { RedisConnectionOptions } from '../../../src/redis/plan.js'
 import type { RedisStore } from '../../../src/redis/store.js'
 import type { AckLevel, TokenManagerOptions } from '../../../src/token-manager.js'
 import type { Status } from './history.js'

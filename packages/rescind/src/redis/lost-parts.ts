@@ -19,7 +19,7 @@ interface Known {
   readonly segments: Set<number>
 }
 
-export class Losses {
+export class LostParts {
   readonly #partitions: Partitions
   readonly #surroundings: Surroundings
   readonly #known = new Map<Partition, Known>()
