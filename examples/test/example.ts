@@ -1,9 +1,10 @@
 /** An example as a stranger runs it: its one command in a shell, the lines that it prints, and Ctrl+C. */
-import { type ChildProcess, execFile, spawn } from 'node:child_process'
+import { type ChildProcess, execFile } from 'node:child_process'
 import { once } from 'node:events'
 import { readFileSync } from 'node:fs'
 import { join } from 'node:path'
 import { promisify } from 'node:util'
+import { spawnLeashed } from '../../packages/rescind/test/support/leash.js'
 import { until } from '../../packages/rescind/test/support/until.js'
 
 const ROOT = join(import.meta.dirname, '../..')
@@ -35,7 +36,7 @@ export class Example implements AsyncDisposable {
   /** Resolves when it has printed all its lines. */
   static async start(name: string, env: Record<string, string> = {}): Promise<Example> {
     const { REDIS_URL: _, ...inherited } = process.env
-    const child = spawn('sh', ['-c', `exec ${commandOf(name)}`], {
+    const child = spawnLeashed('sh', ['-c', `exec ${commandOf(name)}`], {
       cwd: ROOT,
       env: { ...inherited, PORT: '0', ...env },
       // A group of its own, as a shell gives to each command.

@@ -1,5 +1,5 @@
 /** The main job as a stranger does it: start the API, run the lines that it prints, see the token refused. */
-import { type ChildProcess, execFile, spawn } from 'node:child_process'
+import { type ChildProcess, execFile } from 'node:child_process'
 import { createServer } from 'node:http'
 import { mkdtempSync, rmSync } from 'node:fs'
 import { tmpdir } from 'node:os'
@@ -8,6 +8,7 @@ import { promisify } from 'node:util'
 import { afterAll, afterEach, describe, expect, it } from 'vitest'
 import { rememberToken } from '../../../packages/rescind/test/support/canary.js'
 import { freePort } from '../../../packages/rescind/test/support/free-port.js'
+import { spawnLeashed } from '../../../packages/rescind/test/support/leash.js'
 import { RedisServer } from '../../../packages/rescind/test/support/redis-server.js'
 import { until } from '../../../packages/rescind/test/support/until.js'
 
@@ -28,13 +29,13 @@ interface Started {
 
 function launch(env: Record<string, string>) {
   const { REDIS_URL: _, PORT: __, RESCIND_PORT: ___, ...inherited } = process.env
-  const child = spawn(process.execPath, ['--import', 'tsx', MAIN], {
+  const child = spawnLeashed(process.execPath, ['--import', 'tsx', MAIN], {
     env: { ...inherited, RESCIND_DATA_DIR: folder, ...env },
   })
   children.push(child)
   let output = ''
   for (const stream of [child.stdout, child.stderr])
-    stream.on('data', (chunk: Buffer) => (output += chunk.toString()))
+    stream?.on('data', (chunk: Buffer) => (output += chunk.toString()))
   const ended = new Promise<number | null>((resolve) => child.once('close', (code) => resolve(code)))
   return { child, ended, output: () => output }
 }

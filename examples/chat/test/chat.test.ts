@@ -1,11 +1,12 @@
 /** Two nodes of the chat: who logs out on one is thrown out on the other. */
-import { type ChildProcess, spawn } from 'node:child_process'
+import type { ChildProcess } from 'node:child_process'
 import { once } from 'node:events'
 import { join } from 'node:path'
 import { afterEach, describe, expect, it } from 'vitest'
 import { WebSocket } from 'ws'
 import { rememberToken } from '../../../packages/rescind/test/support/canary.js'
 import { freePort } from '../../../packages/rescind/test/support/free-port.js'
+import { spawnLeashed } from '../../../packages/rescind/test/support/leash.js'
 import { RedisServer } from '../../../packages/rescind/test/support/redis-server.js'
 import { until } from '../../../packages/rescind/test/support/until.js'
 
@@ -17,11 +18,13 @@ afterEach(() => {
 
 function launch(env: Record<string, string>) {
   const { REDIS_URL: _, PORT: __, ...inherited } = process.env
-  const child = spawn(process.execPath, ['--import', 'tsx', START, 'chat'], { env: { ...inherited, ...env } })
+  const child = spawnLeashed(process.execPath, ['--import', 'tsx', START, 'chat'], {
+    env: { ...inherited, ...env },
+  })
   children.push(child)
   let output = ''
   for (const stream of [child.stdout, child.stderr])
-    stream.on('data', (chunk: Buffer) => (output += chunk.toString()))
+    stream?.on('data', (chunk: Buffer) => (output += chunk.toString()))
   return { child, output: () => output, ended: once(child, 'close').then(([code]) => code as number | null) }
 }
 

@@ -83,7 +83,9 @@ export class RescindGuard implements nest.CanActivate {
     const verdict = await this.gate.check(requestHead(req, body), policy)
     const { headers } = verdict.allowed ? verdict : verdict.denial
     for (const [name, value] of Object.entries(headers))
-      if (!isPrivate(res.getHeader(name))) (res.setHeader ?? res.header).call(res, name, value)
+      // A stricter one of the application stays, but for a denial.
+      if (!verdict.allowed || !isPrivate(res.getHeader(name)))
+        (res.setHeader ?? res.header).call(res, name, value)
     if (!verdict.allowed) throw new DenialException(verdict.denial)
     remember(req, verdict.auth)
     passed.set(req, { gate: this.gate, policy })

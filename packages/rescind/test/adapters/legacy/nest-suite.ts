@@ -4,10 +4,12 @@ import type { IncomingMessage } from 'node:http'
 import {
   type ArgumentsHost,
   Body,
+  type CanActivate,
   Catch,
   Controller,
   type DynamicModule,
   type ExceptionFilter,
+  type ExecutionContext,
   Get,
   HttpCode,
   type INestApplication,
@@ -293,6 +295,47 @@ function behaviour(platform: Platform): void {
     const answer = await get('/')
     expect(answer).toMatchObject({ status: 401, body: '{"own":"token_missing"}' })
     expect(answer.headers['www-authenticate']).toEqual(['Bearer realm="contract"'])
+  })
+
+  it('leaves a stricter cache-control to an answer, and none to a denial', async () => {
+    const SAID: Readonly<Record<string, string>> = {
+      strict: 'no-store',
+      shared: 'public, max-age=60',
+      own: 'private, max-age=60',
+    }
+    class Says implements CanActivate {
+      canActivate(context: ExecutionContext) {
+        const response = context.switchToHttp().getResponse<{ header(name: string, value: string): void }>()
+        response.header('cache-control', SAID[context.getHandler().name] ?? '')
+        return true
+      }
+    }
+    @UseGuards(Says, RescindGuard)
+    @Controller()
+    class Cached {
+      @RequireToken({ tokenFrom: ['query'] })
+      @Get('strict')
+      strict() {
+        return 'x'
+      }
+      @RequireToken({ tokenFrom: ['query'] })
+      @Get('shared')
+      shared() {
+        return 'x'
+      }
+      @RequireToken({ tokenFrom: ['query'] })
+      @Get('own')
+      own() {
+        return 'x'
+      }
+    }
+    const get = await serve([Cached], [RescindModule.forRoot({ gate, global: false })])
+    const cacheControl = async (path: string) => (await get(path)).headers['cache-control']
+    const query = `?access_token=${await issuer.sign()}`
+    expect(await cacheControl(`/strict${query}`)).toEqual(['no-store'])
+    expect(await cacheControl(`/shared${query}`)).toEqual(['private'])
+    expect(await cacheControl(`/own${query}`)).toEqual(['private, max-age=60'])
+    expectDenial(await get('/own'), 'token_missing')
   })
 
   it('can inject the gate, and finds the auth by the request of Node', async () => {
