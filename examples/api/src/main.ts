@@ -102,6 +102,7 @@ function portOf(env: NodeJS.ProcessEnv): number {
 
 function printHelp(port: number, service: Service, folder: string | undefined): void {
   const url = `http://localhost:${port}`
+  const logIn = `$(curl -s -X POST ${url}/login -H 'content-type: application/json' -d '{"user":"alice"}' | node -pe 'JSON.parse(fs.readFileSync(0)).access_token')`
   const { store } = service.parts
   const key = keyOf(service, folder)
   const where = store.kind === 'lmdb' ? (folder ?? 'the folder that RESCIND_DATA_DIR_FILE names') : 'memory'
@@ -111,18 +112,24 @@ function printHelp(port: number, service: Service, folder: string | undefined): 
 
 Log in, use the token, log out, and see it refused:
 
-  TOKEN=$(curl -s -X POST ${url}/login -H 'content-type: application/json' -d '{"user":"alice"}' | node -pe 'JSON.parse(fs.readFileSync(0)).access_token')
+  TOKEN=${logIn}
   curl -i ${url}/me -H "authorization: Bearer $TOKEN"
   curl -i -X POST ${url}/logout -H "authorization: Bearer $TOKEN"
   curl -i ${url}/me -H "authorization: Bearer $TOKEN"
 
-Log a person out everywhere:  curl -i -X POST ${url}/logout-everywhere -H "authorization: Bearer $TOKEN"
-Health, open to all:          curl -i ${url}/healthz
+Log in on a phone and a laptop, log out everywhere from the laptop, and see the phone refused:
+
+  PHONE=${logIn}
+  LAPTOP=${logIn}
+  curl -i -X POST ${url}/logout-everywhere -H "authorization: Bearer $LAPTOP"
+  curl -i ${url}/me -H "authorization: Bearer $PHONE"
+
+Health, open to all:  curl -i ${url}/healthz
 
 The service, for every other language and for gateways, listens on ${service.url}. Stop a person by it, and see the API
 refuse every token of theirs:
 
-  TOKEN=$(curl -s -X POST ${url}/login -H 'content-type: application/json' -d '{"user":"alice"}' | node -pe 'JSON.parse(fs.readFileSync(0)).access_token')
+  TOKEN=${logIn}
   ${keyLine(service, folder)}
   curl -i ${service.url}/api/v1/revocations -H "authorization: Bearer $KEY" -H 'content-type: application/json' -d '{"target":{"sub":"alice"},"reason":"stolen phone","ack":"everywhere"}'
   curl -i ${url}/me -H "authorization: Bearer $TOKEN"
