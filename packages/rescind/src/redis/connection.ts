@@ -30,6 +30,8 @@ export interface RedisEvent {
 }
 
 const CLOSE_TIMEOUT_MS = 500
+/** So often at the most a socket is spared its wait because another has found a server: not every one that is found stays. */
+const HURRY_PERIOD_MS = 1000
 
 /** One socket (or one per node, in a cluster) and what is known of it. */
 interface Link {
@@ -40,6 +42,7 @@ interface Link {
   isSettled: boolean
   failure?: RescindError | undefined
   readonly guard: EvictionGuard
+  hurriedAt: number
 }
 
 /** One server, asked by itself. `where` is what the socket tells, once something was answered. */
@@ -203,7 +206,7 @@ export class RedisConnection {
     if (known !== undefined) return known
     const client = makeClient(this.#plan, role)
     const guard = new EvictionGuard(() => this.#refusesEviction)
-    const link: Link = { client, waiting: new Set(), isSettled: false, guard }
+    const link: Link = { client, waiting: new Set(), isSettled: false, guard, hurriedAt: -Infinity }
     this.#links.set(role, link)
     let wasLost = false
     // Without a listener for `error`, the first failure would end the process.
@@ -218,6 +221,7 @@ export class RedisConnection {
       this.#events.publish({ type: 'ready', role })
       // Nothing tells a silent doorbell from a dead one, so it follows the fate of the log.
       if (role === 'log' && wasLost) this.reconnect('bell')
+      if (wasLost) this.#hurryOthers(link)
     })
     // A server that joined a cluster, or came back to it.
     client.on('+node', () => guard.reset())
@@ -230,6 +234,17 @@ export class RedisConnection {
     // The first attempt may fail; the client goes on trying by itself, and its events say so.
     client.connect().catch(() => undefined)
     return link
+  }
+
+  /** Where one socket has found the server again, the others need not wait for their next attempt. */
+  #hurryOthers(found: Link): void {
+    const now = performance.now()
+    for (const link of this.#links.values()) {
+      if (link === found || link.client.status !== 'reconnecting') continue
+      if (now - link.hurriedAt < HURRY_PERIOD_MS) continue
+      link.hurriedAt = now
+      link.client.connect().catch(() => undefined)
+    }
   }
 }
 

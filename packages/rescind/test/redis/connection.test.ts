@@ -3,8 +3,10 @@ import { mkdtemp, rm, writeFile } from 'node:fs/promises'
 import { tmpdir } from 'node:os'
 import { join } from 'node:path'
 import { readFileSync } from 'node:fs'
+import type { RedisOptions } from 'ioredis'
 import { afterAll, beforeAll, describe, expect, it } from 'vitest'
 import { RescindError } from '../../src/errors.js'
+import type { RedisClient, RedisRole } from '../../src/redis/client.js'
 import { RedisConnection } from '../../src/redis/connection.js'
 import { openStore } from '../../src/open-store.js'
 import { allowedMs } from '../faults/engine/figures.js'
@@ -15,6 +17,7 @@ import { RedisServer } from '../support/redis-server.js'
 import { RefusingRedis } from '../support/refusing-redis.js'
 import { until } from '../support/until.js'
 
+const HOUR_MS = 3_600_000
 const SECRET = 'canary-s3cret%&/'
 
 async function pings(connection: RedisConnection): Promise<boolean> {
@@ -206,6 +209,25 @@ describe('RedisConnection tells', () => {
     await reading
     expect(seen.filter((event) => event === 'checks ready')).toHaveLength(2)
     await expect(connection.ping()).rejects.toMatchObject({ code: 'ERR_CLOSED' })
+    await server.stop()
+  })
+
+  it('all its sockets when one has found the server again, so that none waits for its next attempt', async () => {
+    const server = await RedisServer.start()
+    const connection = new RedisConnection({ url: server.url })
+    const clients = new Map<RedisRole, RedisClient>()
+    for (const role of ['checks', 'log', 'writes'] as const) {
+      await connection.run(role, 5000, async (client) => void clients.set(role, client))
+    }
+    const [first, ...others] = [...clients.values()] as [RedisClient, ...RedisClient[]]
+    for (const { options } of others) (options as RedisOptions).retryStrategy = () => HOUR_MS
+    await server.kill()
+    await until(() => others.every(({ status }) => status === 'reconnecting'), { what: 'their wait' })
+    await server.restart()
+    await until(() => [first, ...others].every(({ status }) => status === 'ready'), {
+      what: 'all to be back',
+    })
+    await connection.close()
     await server.stop()
   })
 
