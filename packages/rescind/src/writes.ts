@@ -99,9 +99,9 @@ export class Writes {
   async restore(target: ParsedTarget): Promise<boolean> {
     const { store, replica } = this.#options
     const known = replica?.stateOf(target)
-    const { changed, restoredAt } = await store.restore(target, { now: Math.floor(this.#now()), known })
-    replica?.learnRestore(target, restoredAt)
-    return changed
+    const restored = await store.restore(target, { now: Math.floor(this.#now()), known })
+    replica?.learnRestore(target, restored)
+    return restored.changed
   }
 
   /** What `put` would write. */

@@ -19,7 +19,7 @@ export type RedisClient = (Redis | Cluster) & {
 }
 
 /** Whether something changed, the record as it stands, and where the log ends: epoch, segment, size, chain. */
-export type ChangeReply = [number, Buffer | null, Buffer, Buffer, Buffer, Buffer]
+export type ChangeReply = [number, Buffer | null, Buffer, Buffer, Buffer, Buffer, Buffer]
 
 /** Whether the mark was moved, and the mark as it stands. */
 export type MarkReply = [number, string | null]

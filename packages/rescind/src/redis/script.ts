@@ -75,11 +75,11 @@ if ARGV[6] == '1' then redis.call('HSET', meta, 'waited', text(now)) end
 return 1
 `
 
-export const CHANGE_REPLY_LENGTH = 6
+export const CHANGE_REPLY_LENGTH = 7
 
 /**
- * Returns `[changed, record, epoch, segment, size, chain]`: 1 or 0, the record as it now stands (false when there
- * is none), and where the log ends.
+ * Returns `[changed, record, epoch, segment, size, chain, end]`: 1 or 0, the record as it now stands (false when there
+ * is none), where the log ends, and until when the line is needed that the log got; '0' where it got none.
  */
 export const CHANGE_SCRIPT = `
 local record, meta, shapes, log = KEYS[1], KEYS[2], KEYS[3], KEYS[4]
@@ -90,7 +90,7 @@ local partitions, bell, isWaited, madeAt = ARGV[10], ARGV[11], ARGV[12] == '1', 
 ${CLOCK}${RAW}${USE_SHAPE}${RECORD}${STATEMENTS}${NEW_LOG}${LOG}${BELL}
 local function unchanged(value)
   local place = redis.call('HMGET', meta, 'epoch', 'segment', 'size', 'chain')
-  return { 0, value, place[1] or '', place[2] or '0', place[3] or '0', place[4] or '0' }
+  return { 0, value, place[1] or '', place[2] or '0', place[3] or '0', place[4] or '0', '0' }
 end
 
 -- The state as it stands.
@@ -143,7 +143,7 @@ if isNew then newLog(meta, epoch, torn) end
 openLog(meta)
 append(meta, log, epoch, operation, digest, finish, before, at, life)
 ring(meta, bell)
-return { 1, value, epoch, text(segment), text(size), text(chain) }
+return { 1, value, epoch, text(segment), text(size), text(chain), text(finish) }
 `
 
 /**

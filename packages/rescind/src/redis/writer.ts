@@ -3,7 +3,7 @@ import { randomBytes } from 'node:crypto'
 import { type Digest, digestFromBytes, digestToBytes } from '../core/digest.js'
 import { type Mark, packMark, parseMark } from '../core/mark.js'
 import { OPERATION_RESTORE, OPERATION_REVOKE } from '../core/record.js'
-import { EMPTY_STATE, type Entry, latestEnd, type State } from '../core/revocation.js'
+import { EMPTY_STATE, type Entry, latestEnd, type State, TIME_MAX } from '../core/revocation.js'
 import type { ParsedTarget, Shape } from '../core/target.js'
 import { checkedGift } from '../stores/given-records.js'
 import {
@@ -65,7 +65,9 @@ export class Writer {
     const parameters = this.#changeParameters(OPERATION_RESTORE, target, now, entry)
     const reply = await this.run((client) => client.rescindChangeBuffer(...parameters))
     const { restoredAt } = stateOf(reply)
-    return { changed: reply[0] === 1, restoredAt }
+    const keptUntil = Number(reply[6])
+    if (!(keptUntil >= 0 && keptUntil <= TIME_MAX)) throw corrupt('the end of what was restored')
+    return { changed: reply[0] === 1, restoredAt, keptUntil }
   }
 
   async advance(

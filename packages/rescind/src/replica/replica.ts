@@ -18,7 +18,7 @@ import {
 } from '../core/revocation.js'
 import { isUnnamed, own, type ParsedTarget, type Shape, type Subject } from '../core/target.js'
 import { EventStream } from '../event-stream.js'
-import { NODE_LIFE_MS, type Store } from '../stores/store.js'
+import { NODE_LIFE_MS, type Restored, type Store } from '../stores/store.js'
 import { applyRecord } from './apply-record.js'
 import type { ReplicaEvent } from './event.js'
 import { Follower } from './follower.js'
@@ -228,13 +228,17 @@ export class Replica {
     }
   }
 
-  /** The same for a restore: statements up to and in this second are void. */
-  learnRestore(target: ParsedTarget, restoredAt: number): void {
+  /**
+   * The same for a restore: statements up to and in this second are void. Those of other nodes may not have been read of
+   * yet: should the store lose all of it now, they give theirs back, and this node what ended them.
+   */
+  learnRestore(target: ParsedTarget, { restoredAt, keptUntil = 0 }: Restored): void {
     const words = digestToWords(target.digest)
     const { entries } = this.#table.stateOf(words, 0)
     const voided = entries.filter(({ at }) => at <= restoredAt)
-    if (voided.length === 0) return
-    this.#table.restore(words, 0, restoredAt, latestEnd({ restoredAt, entries: voided }))
+    const end = Math.max(keptUntil, latestEnd({ restoredAt, entries: voided }))
+    if (end === 0) return
+    this.#table.restore(words, 0, restoredAt, end)
     this.#losses.wrote(words, { at: restoredAt, end: 0, issuedBefore: 0 }, true)
   }
 

@@ -281,7 +281,7 @@ export class LmdbStore implements Store {
     const end = this.#log.append(ledger, record)
     void this.#file.rows.put(digest, packRow(target, state, Math.max(row.keptUntil, state.restoredAt)))
     this.#log.setLedger({ ...end, rows: ledger.rows })
-    return { changed: true, restoredAt: state.restoredAt }
+    return { changed: true, restoredAt: state.restoredAt, keptUntil: row.keptUntil }
   }
 
   /** Removes what has ended where a bound is reached. Throws `ERR_STORE_FULL` when that was not enough. */

@@ -150,8 +150,9 @@ export class MemoryStore implements Store {
     const { digest } = target
     const { restoredAt } = state
     this.#append({ operation: 'restore', digest, end: row.keptUntil, issuedBefore: 0, at: restoredAt })
-    row.keptUntil = Math.max(row.keptUntil, restoredAt)
-    return { changed: true, restoredAt }
+    const { keptUntil } = row
+    row.keptUntil = Math.max(keptUntil, restoredAt)
+    return { changed: true, restoredAt, keptUntil }
   }
 
   async advance(family: Digest, mark: Mark, options: AdvanceOptions): Promise<Advanced> {

@@ -169,7 +169,11 @@ export class RemoteStore implements Store {
     }
     return this.#calls.json({ path: 'restore', json, timeoutMs: this.#writeTimeoutMs }, (answer) => {
       const restored = object(answer, 'what was restored')
-      return { changed: flagIn(restored, 'changed'), restoredAt: timeIn(restored, 'restoredAt') }
+      return {
+        changed: flagIn(restored, 'changed'),
+        restoredAt: timeIn(restored, 'restoredAt'),
+        ...(restored.keptUntil === undefined ? {} : { keptUntil: timeIn(restored, 'keptUntil') }),
+      }
     })
   }
 

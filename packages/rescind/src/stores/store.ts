@@ -43,6 +43,8 @@ export interface Restored {
   readonly changed: boolean
   /** Statements made up to and in this second are void; 0 when nothing was ever restored. */
   readonly restoredAt: number
+  /** Until when what is void now would have been in force, in seconds since 1970. Absent: the store does not tell. */
+  readonly keptUntil?: number
 }
 
 /** A stretch of the log, packed, in order. */

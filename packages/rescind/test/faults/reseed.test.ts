@@ -374,6 +374,34 @@ it('a restore that was lost before anybody read it is given back by the node tha
   expect(await node({ replica: false }).check(token(1))).toEqual({ status: 'clear' })
 })
 
+it.each([
+  ['who revoked', 0],
+  ['who restored', 1],
+])(
+  'a restore of what another had just revoked is given back with it, when %s comes first',
+  async (_, first) => {
+    const nodes = [node({ isQuiet: true }), node({ isQuiet: true })] as const
+    const [one, other] = nodes
+    await one.revoke({ iss: ISS, jti: 'token-0' })
+    for (const each of nodes) await each.ready()
+    const rollBack = await snapshot()
+    await one.revoke({ sub: 'person-1' })
+    expect(await other.restore({ sub: 'person-1' }), 'its node has not read of the revocation').toBe(true)
+    await rollBack()
+    for (const each of first === 0 ? [one, other] : [other, one]) {
+      const events = eventsOf(each)
+      await wake(each)
+      // A log that tells of the restore lacks nothing for who revoked.
+      if (first === 0 || each === other)
+        await until(() => events.some(({ type }) => type === 'reseeded'), { what: 'the mending' })
+    }
+    expect(await node({ replica: false }).check(token(1))).toEqual({ status: 'clear' })
+    for (const each of nodes) {
+      await until(() => each.checkNow(token(1))?.status === 'clear', { what: 'both nodes to know' })
+    }
+  },
+)
+
 it('shapes that were lost, and written anew by another, are in use again', async () => {
   const one = node({ isQuiet: true })
   await one.revoke({ sub: 'person-1' })

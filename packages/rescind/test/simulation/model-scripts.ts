@@ -78,7 +78,7 @@ export function change(redis: ModelRedis, keys: ChangeKeys, wanted: ChangeArgume
     if (isNew) newLog(redis, keys.meta, epoch, torn)
     append(redis, keys, { ...made.line, digest: wanted.digest, operation }, { epoch, life, now, earlier })
     ring(redis, keys.meta, wanted.bell)
-    return answer(redis, keys.meta, 1, value)
+    return answer(redis, keys.meta, 1, value, made.line.end)
   })
 }
 
@@ -217,10 +217,16 @@ function ring(redis: ModelRedis, meta: string, bell: string): void {
   redis.hset(meta, { bell: text(ms + pause), pause: text(next) })
 }
 
-function answer(redis: ModelRedis, meta: string, changed: number, value: Buffer | undefined): ChangeReply {
+function answer(
+  redis: ModelRedis,
+  meta: string,
+  changed: number,
+  value: Buffer | undefined,
+  keptUntil = 0,
+): ChangeReply {
   const field = (name: string, otherwise: string) => Buffer.from(redis.hget(meta, name) ?? otherwise)
   const end = [field('epoch', ''), field('segment', '0'), field('size', '0'), field('chain', '0')] as const
-  return [changed, value ?? null, ...end]
+  return [changed, value ?? null, ...end, Buffer.from(text(keptUntil))]
 }
 
 function readLine(lines: Buffer, offset: number): Line {
