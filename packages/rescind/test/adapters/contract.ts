@@ -268,21 +268,23 @@ export function adapterContract(name: string, start: Start, traits: Traits): voi
       })
     })
 
-    it.runIf(traits.answersFailures)('answers 503 to a log-out that could not be stored', async () => {
-      const failure = new RescindError('ERR_STORE_UNAVAILABLE', 'the store is away')
-      const revokeToken = vi.spyOn(gate.manager, 'revokeToken').mockRejectedValue(failure)
-      // What frameworks write of a failure is not looked at.
-      const written = vi.spyOn(console, 'error').mockReturnValue()
-      try {
-        const authorization = [`Bearer ${await issuer.sign()}`]
-        expect((await call('/logout', { method: 'POST', authorization })).status).toBe(503)
-        runsWanted += 1
-        expect(revokeToken).toHaveBeenCalledTimes(1)
-      } finally {
-        revokeToken.mockRestore()
-        written.mockRestore()
-      }
-    })
+    if (traits.answersFailures === true) {
+      it('answers 503 to a log-out that could not be stored', async () => {
+        const failure = new RescindError('ERR_STORE_UNAVAILABLE', 'the store is away')
+        const revokeToken = vi.spyOn(gate.manager, 'revokeToken').mockRejectedValue(failure)
+        // What frameworks write of a failure is not looked at.
+        const written = vi.spyOn(console, 'error').mockReturnValue()
+        try {
+          const authorization = [`Bearer ${await issuer.sign()}`]
+          expect((await call('/logout', { method: 'POST', authorization })).status).toBe(503)
+          runsWanted += 1
+          expect(revokeToken).toHaveBeenCalledTimes(1)
+        } finally {
+          revokeToken.mockRestore()
+          written.mockRestore()
+        }
+      })
+    }
 
     it('answers OPTIONS without running the handler', async () => {
       const answer = await call('/protected', { method: 'OPTIONS' })
