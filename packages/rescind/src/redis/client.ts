@@ -18,7 +18,10 @@ export type RedisClient = (Redis | Cluster) & {
   rescindReseed(...keysAndArguments: (string | number | Buffer)[]): Promise<number>
 }
 
-/** Whether something changed, the record as it stands, and where the log ends: epoch, segment, size, chain. */
+/**
+ * Whether something changed, the record as it stands, where the log ends (epoch, segment, size, chain), and until when the
+ * line is needed that the log got.
+ */
 export type ChangeReply = [number, Buffer | null, Buffer, Buffer, Buffer, Buffer, Buffer]
 
 /** Whether the mark was moved, and the mark as it stands. */

@@ -234,8 +234,10 @@ export class Replica {
    */
   learnRestore(target: ParsedTarget, { restoredAt, keptUntil = 0 }: Restored): void {
     const words = digestToWords(target.digest)
-    const { entries } = this.#table.stateOf(words, 0)
-    const voided = entries.filter(({ at }) => at <= restoredAt)
+    const known = this.#table.stateOf(words, 0)
+    // The log has told of it before the answer came, and does not tell it again.
+    if (known.restoredAt >= restoredAt) return
+    const voided = known.entries.filter(({ at }) => at <= restoredAt)
     const end = Math.max(keptUntil, latestEnd({ restoredAt, entries: voided }))
     if (end === 0) return
     this.#table.restore(words, 0, restoredAt, end)
